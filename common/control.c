@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "cgw_control.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+const char *cgw_message_name(unsigned type)
+{
+    switch (type) {
+#define X(sym, value) case value: return #sym;
+    CGW_MESSAGE_TABLE(X)
+#undef X
+    default: return "unknown";
+    }
+}
+
+int cgw_message_send(int fd, enum cgw_message_type type, uint64_t arg,
+                     const int *fds, int nfds)
+{
+    struct cgw_message msg = {.magic = CGW_CONTROL_MAGIC,
+                              .version = CGW_CONTROL_VERSION,
+                              .type = (uint16_t)type,
+                              .arg = arg};
+    struct iovec iov = {.iov_base = &msg, .iov_len = sizeof(msg)};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int) * CGW_MESSAGE_MAX_FDS)];
+    } ancillary;
+    struct msghdr hdr = {.msg_iov = &iov, .msg_iovlen = 1};
+    ssize_t n;
+
+    if (nfds < 0 || nfds > CGW_MESSAGE_MAX_FDS) {
+        return EINVAL;
+    }
+    if (nfds > 0) {
+        size_t size = sizeof(int) * (size_t)nfds;
+        memset(&ancillary, 0, sizeof(ancillary));
+        hdr.msg_control = ancillary.bytes;
+        hdr.msg_controllen = CMSG_SPACE(size);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&hdr);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(size);
+        memcpy(CMSG_DATA(c), fds, size);
+    }
+    do {
+        n = sendmsg(fd, &hdr, MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? errno : 0;
+}
+
+/* Moves the descriptors of one SCM_RIGHTS block into fds; closes those for
+ * which there is no room. */
+static int take_fds(const struct cmsghdr *c, int *fds, int have)
+{
+    int n = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+
+    for (int i = 0; i < n; i++) {
+        int fd;
+        memcpy(&fd, CMSG_DATA(c) + sizeof(int) * (size_t)i, sizeof(fd));
+        if (have < CGW_MESSAGE_MAX_FDS) {
+            fds[have++] = fd;
+        }
+        else {
+            close(fd);
+        }
+    }
+    return have;
+}
+
+static void take_ancillary(struct msghdr *hdr, int *fds, int *pid)
+{
+    int have = 0;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c; c = CMSG_NXTHDR(hdr, c)) {
+        if (c->cmsg_level != SOL_SOCKET) {
+            continue;
+        }
+        if (c->cmsg_type == SCM_RIGHTS) {
+            have = take_fds(c, fds, have);
+        }
+        else if (c->cmsg_type == SCM_CREDENTIALS && pid) {
+            struct ucred cred;
+            memcpy(&cred, CMSG_DATA(c), sizeof(cred));
+            *pid = cred.pid;
+        }
+    }
+}
+
+static void close_all(int *fds)
+{
+    for (int i = 0; i < CGW_MESSAGE_MAX_FDS; i++) {
+        if (fds[i] >= 0) {
+            close(fds[i]);
+            fds[i] = -1;
+        }
+    }
+}
+
+int cgw_message_recv(int fd, struct cgw_message *out,
+                     int fds[CGW_MESSAGE_MAX_FDS], int *pid)
+{
+    struct iovec iov = {.iov_base = out, .iov_len = sizeof(*out)};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int) * CGW_MESSAGE_MAX_FDS)
+                   + CMSG_SPACE(sizeof(struct ucred))];
+    } ancillary;
+    struct msghdr hdr = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = ancillary.bytes,
+                         .msg_controllen = sizeof(ancillary.bytes)};
+    ssize_t n;
+
+    for (int i = 0; i < CGW_MESSAGE_MAX_FDS; i++) {
+        fds[i] = -1;
+    }
+    if (pid) {
+        *pid = 0;
+    }
+    do {
+        n = recvmsg(fd, &hdr, MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        return errno == ECONNRESET ? EPIPE : errno;
+    }
+    take_ancillary(&hdr, fds, pid);
+    if (n == 0) {
+        close_all(fds);
+        return EPIPE;
+    }
+    if (n != sizeof(*out) || (hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+        || out->magic != CGW_CONTROL_MAGIC
+        || out->version != CGW_CONTROL_VERSION) {
+        close_all(fds);
+        return EPROTO;
+    }
+    return 0;
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cgw_control.h"
+#include "cgw_log.h"
+#include "group.h"
+
+#define GROUPS_MAX 100000
+#define SPECS_SIZE_MAX (256 * 1024 * 1024)
+
+typedef struct entry {
+    apr_pool_t *pool;       /* with the spec; NULL once a group owns it */
+    cgw_spec *spec;
+    int listener, log;
+} entry;
+
+struct cgwd_config {
+    cgwd_supervisor *sup;
+    cgwd_watch watch;
+    apr_pool_t *pool;       /* of what is being received, NULL: nothing */
+    apr_array_header_t *entries;
+    int log;
+};
+
+/* ---- receiving -------------------------------------------------------------------- */
+
+static void forget(cgwd_config *config)
+{
+    if (!config->pool) {
+        return;
+    }
+    for (int i = 0; i < config->entries->nelts; i++) {
+        entry *e = &APR_ARRAY_IDX(config->entries, i, entry);
+        if (e->pool) {
+            apr_pool_destroy(e->pool);
+        }
+        if (e->listener >= 0) {
+            close(e->listener);
+        }
+        if (e->log >= 0) {
+            close(e->log);
+        }
+    }
+    if (config->log >= 0) {
+        close(config->log);
+    }
+    apr_pool_destroy(config->pool);
+    config->pool = NULL;
+}
+
+static int read_specs(const char **bytes, apr_size_t *len, int fd, apr_pool_t *p)
+{
+    struct stat st;
+    char *buf;
+    apr_size_t have = 0;
+
+    if (fstat(fd, &st) < 0) {
+        return errno;
+    }
+    if (st.st_size > SPECS_SIZE_MAX) {
+        return EFBIG;
+    }
+    buf = apr_palloc(p, (apr_size_t)st.st_size + 1);
+    while (have < (apr_size_t)st.st_size) {
+        ssize_t n = pread(fd, buf + have, (size_t)st.st_size - have, (off_t)have);
+        if (n <= 0) {
+            return n < 0 ? errno : EIO;
+        }
+        have += (apr_size_t)n;
+    }
+    *bytes = buf;
+    *len = have;
+    return 0;
+}
+
+static int decode_specs(cgwd_config *config, uint64_t count, int fd)
+{
+    const char *bytes = NULL;
+    apr_size_t len = 0, pos = 0;
+    int rv = count > GROUPS_MAX ? EINVAL
+                                : read_specs(&bytes, &len, fd, config->pool);
+
+    for (uint64_t i = 0; i < count && rv == 0; i++) {
+        entry e = {.listener = -1, .log = -1};
+        apr_pool_create(&e.pool, config->sup->pool);
+        rv = cgw_spec_decode(&e.spec, bytes, len, &pos, e.pool) == APR_SUCCESS
+                 ? 0 : EINVAL;
+        APR_ARRAY_PUSH(config->entries, entry) = e;
+    }
+    return rv == 0 && pos != len ? EINVAL : rv;
+}
+
+static int take_config(cgwd_config *config, const struct cgw_message *msg,
+                       int *fds)
+{
+    int rv;
+
+    forget(config);
+    apr_pool_create(&config->pool, config->sup->pool);
+    config->entries = apr_array_make(config->pool, 16, sizeof(entry));
+    config->log = fds[1];
+    fds[1] = -1;
+    if (fds[0] < 0 || config->log < 0) {
+        rv = EINVAL;
+    }
+    else {
+        rv = decode_specs(config, msg->arg, fds[0]);
+    }
+    if (rv) {
+        forget(config);
+    }
+    return rv;
+}
+
+static int take_group(cgwd_config *config, const struct cgw_message *msg, int *fds)
+{
+    entry *e;
+
+    if (!config->pool || msg->arg >= (uint64_t)config->entries->nelts
+        || fds[0] < 0 || fds[1] < 0) {
+        return EINVAL;
+    }
+    e = &APR_ARRAY_IDX(config->entries, (int)msg->arg, entry);
+    if (e->listener >= 0) {
+        return EINVAL;
+    }
+    e->listener = fds[0];
+    e->log = fds[1];
+    fds[0] = fds[1] = -1;
+    return 0;
+}
+
+/* ---- applying ----------------------------------------------------------------------- */
+
+static int is_complete(const cgwd_config *config)
+{
+    if (!config->pool) {
+        return 0;
+    }
+    for (int i = 0; i < config->entries->nelts; i++) {
+        if (APR_ARRAY_IDX(config->entries, i, entry).listener < 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static void mark_unseen(cgwd_supervisor *sup)
+{
+    for (apr_hash_index_t *i = apr_hash_first(NULL, sup->groups); i;
+         i = apr_hash_next(i)) {
+        void *group;
+        apr_hash_this(i, NULL, NULL, &group);
+        ((cgwd_group *)group)->seen = 0;
+    }
+}
+
+static void retire_unseen(cgwd_supervisor *sup)
+{
+    for (apr_hash_index_t *i = apr_hash_first(NULL, sup->groups); i;
+         i = apr_hash_next(i)) {
+        void *group;
+        apr_hash_this(i, NULL, NULL, &group);
+        if (!((cgwd_group *)group)->seen) {
+            cgwd_group_retire(group);
+        }
+    }
+}
+
+static void apply_entry(cgwd_supervisor *sup, entry *e, int restart)
+{
+    cgwd_group *group = apr_hash_get(sup->groups, e->spec->name,
+                                     APR_HASH_KEY_STRING);
+
+    if (group) {
+        cgwd_group_update(group, e->pool, e->spec, e->listener, e->log, restart);
+    }
+    else {
+        cgwd_group_create(sup, e->pool, e->spec, e->listener, e->log);
+    }
+    e->pool = NULL;
+    e->listener = e->log = -1;
+}
+
+static int commit(cgwd_config *config, const struct cgw_message *msg)
+{
+    cgwd_supervisor *sup = config->sup;
+    int old_log = sup->log;
+
+    if (!is_complete(config)) {
+        forget(config);
+        return EINVAL;
+    }
+    sup->log = config->log;
+    config->log = -1;
+    mark_unseen(sup);
+    for (int i = 0; i < config->entries->nelts; i++) {
+        apply_entry(sup, &APR_ARRAY_IDX(config->entries, i, entry),
+                    msg->arg == CGW_COMMIT_RESTART);
+    }
+    retire_unseen(sup);
+    forget(config);
+    if (old_log != STDERR_FILENO) {
+        close(old_log);
+    }
+    return 0;
+}
+
+/* ---- messages ----------------------------------------------------------------------- */
+
+static void answer(cgwd_config *config, int rv)
+{
+    int err = rv ? cgw_message_send(config->watch.fd, CGW_MSG_REFUSED,
+                                    (uint64_t)rv, NULL, 0)
+                 : cgw_message_send(config->watch.fd, CGW_MSG_ACCEPTED,
+                                    apr_hash_count(config->sup->groups), NULL, 0);
+    if (err) {
+        cgwd_log(config->sup->log, CGWD_ERROR, CGW_LOGNO(0240)
+                 "cannot answer httpd's parent: %s; it will start another "
+                 "supervisor", strerror(err));
+    }
+}
+
+static void take_message(cgwd_config *config, const struct cgw_message *msg,
+                         int *fds)
+{
+    int rv = EINVAL;
+
+    if (msg->type == CGW_MSG_CONFIG) {
+        rv = take_config(config, msg, fds);
+    }
+    else if (msg->type == CGW_MSG_GROUP) {
+        rv = take_group(config, msg, fds);
+    }
+    else if (msg->type == CGW_MSG_COMMIT) {
+        rv = commit(config, msg);
+        answer(config, rv);
+        return;
+    }
+    if (rv) {
+        cgwd_log(config->sup->log, CGWD_ERROR, CGW_LOGNO(0241)
+                 "the configuration that httpd's parent sent was not understood "
+                 "(%s message: %s); module and supervisor are of different "
+                 "versions: restart httpd", cgw_message_name(msg->type),
+                 strerror(rv));
+        forget(config); /* COMMIT will then be refused */
+    }
+}
+
+static void handle_parent(cgwd_watch *watch)
+{
+    cgwd_config *config = watch->owner;
+    struct cgw_message msg;
+    int fds[CGW_MESSAGE_MAX_FDS];
+    int rv = cgw_message_recv(watch->fd, &msg, fds, NULL);
+
+    if (rv == EAGAIN) {
+        return;
+    }
+    if (rv == 0) {
+        take_message(config, &msg, fds);
+        for (int i = 0; i < CGW_MESSAGE_MAX_FDS; i++) {
+            if (fds[i] >= 0) {
+                close(fds[i]);
+            }
+        }
+        return;
+    }
+    if (rv == EPROTO) {
+        memset(&msg, 0, sizeof(msg));
+        take_message(config, &msg, fds);
+        return;
+    }
+    cgwd_watch_remove(config->sup->loop, watch);
+    cgwd_supervisor_end(config->sup, "httpd has ended");
+}
+
+cgwd_config *cgwd_config_listen(cgwd_supervisor *sup, int fd)
+{
+    cgwd_config *config = apr_pcalloc(sup->pool, sizeof(*config));
+    int err;
+
+    config->sup = sup;
+    config->log = -1;
+    config->watch.fd = fd;
+    config->watch.handle = handle_parent;
+    config->watch.owner = config;
+    err = cgwd_watch_add(sup->loop, &config->watch);
+    if (err) {
+        errno = err;
+        return NULL;
+    }
+    return config;
+}

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "generation.h"
+
+#include <string.h>
+
+#include "cgw_log.h"
+#include "group.h"
+
+/* Below this age a process that dies is a sign of a crash loop. */
+#define YOUNG_MS 10000
+/* From this delay on requests are refused rather than left waiting. */
+#define HOPELESS_MS 4000
+
+static const char *const state_names[] = {
+#define X(sym, name) [CGWD_GENERATION_##sym] = name,
+    CGWD_GENERATION_STATES(X)
+#undef X
+};
+
+static void start_waiting(cgwd_supervisor *sup);
+
+void cgwd_generation_set_state(cgwd_generation *gen,
+                               enum cgwd_generation_state state,
+                               const char *why)
+{
+    enum cgwd_generation_state old = gen->state;
+
+    cgwd_log(gen->group->log, CGWD_NOTICE, "%s/%u: %s -> %s (%s)",
+             gen->group->name, gen->number, state_names[old],
+             state_names[state], why);
+    gen->state = state;
+    if (old == CGWD_GENERATION_STARTING) {
+        gen->sup->starting--;
+        cgwd_timer_clear(gen->sup->loop, &gen->deadline);
+    }
+    if (state == CGWD_GENERATION_STARTING) {
+        gen->sup->starting++;
+    }
+    if (old == CGWD_GENERATION_STARTING) {
+        start_waiting(gen->sup);
+    }
+}
+
+unsigned cgwd_generation_count(const cgwd_generation *gen,
+                               enum cgwd_process_state state)
+{
+    unsigned n = 0;
+
+    for (const cgwd_process *p = gen->processes; p; p = p->next) {
+        n += p->state == state;
+    }
+    return n;
+}
+
+static void kill_all(cgwd_generation *gen)
+{
+    for (cgwd_process *p = gen->processes; p; p = p->next) {
+        cgwd_process_kill(p);
+    }
+}
+
+/* Frees a generation without processes. */
+static void check_gone(cgwd_generation *gen)
+{
+    if (gen->processes || (gen->state != CGWD_GENERATION_DRAINING
+                           && gen->state != CGWD_GENERATION_FAILED)) {
+        return;
+    }
+    cgwd_timer_clear(gen->sup->loop, &gen->deadline);
+    cgwd_timer_clear(gen->sup->loop, &gen->refill);
+    if (gen->state == CGWD_GENERATION_DRAINING) {
+        cgwd_generation_set_state(gen, CGWD_GENERATION_GONE, "drained");
+    }
+    cgwd_group_lost(gen->group, gen);
+    apr_pool_destroy(gen->pool);
+}
+
+/* ---- start --------------------------------------------------------------------- */
+
+static void handle_start_timeout(cgwd_timer *timer)
+{
+    cgwd_generation *gen = timer->owner;
+
+    cgwd_log(gen->group->log, CGWD_ERROR, CGW_LOGNO(0220)
+             "%s: the application was not imported within %ld s; raise "
+             "CGatewayStartTimeout if it needs longer", gen->group->name,
+             (long)(gen->spec->start_timeout / 1000));
+    cgwd_generation_start_failed(gen, "CGatewayStartTimeout passed");
+}
+
+static void begin(cgwd_generation *gen)
+{
+    cgwd_generation_set_state(gen, CGWD_GENERATION_STARTING,
+                              "importing the application");
+    gen->deadline.handle = handle_start_timeout;
+    cgwd_timer_set(gen->sup->loop, &gen->deadline, gen->spec->start_timeout);
+    if (!cgwd_process_exec(gen)) {
+        cgwd_generation_start_failed(gen, "no process could be started");
+    }
+}
+
+static void start_waiting(cgwd_supervisor *sup)
+{
+    while (sup->waiting && sup->starting < CGWD_STARTING_MAX && !sup->ending) {
+        cgwd_generation *gen = sup->waiting;
+        sup->waiting = gen->next_waiting;
+        if (!sup->waiting) {
+            sup->waiting_end = &sup->waiting;
+        }
+        begin(gen);
+    }
+}
+
+static void stop_waiting(cgwd_generation *gen)
+{
+    cgwd_generation **at = &gen->sup->waiting;
+
+    while (*at && *at != gen) {
+        at = &(*at)->next_waiting;
+    }
+    if (*at) {
+        *at = gen->next_waiting;
+        if (!*at) {
+            gen->sup->waiting_end = at;
+        }
+    }
+}
+
+/* The generation's own copy: the group's spec may change while it lives. */
+static cgw_spec *copy_spec(const cgw_spec *spec, apr_pool_t *p)
+{
+    apr_array_header_t *bytes = apr_array_make(p, 1024, sizeof(char));
+    apr_size_t pos = 0;
+    cgw_spec *copy = NULL;
+
+    cgw_spec_encode(spec, bytes);
+    cgw_spec_decode(&copy, bytes->elts, (apr_size_t)bytes->nelts, &pos, p);
+    return copy;
+}
+
+static void handle_refill(cgwd_timer *timer);
+
+cgwd_generation *cgwd_generation_start(cgwd_group *group, const cgw_spec *spec)
+{
+    cgwd_supervisor *sup = group->sup;
+    apr_pool_t *pool;
+    cgwd_generation *gen;
+
+    apr_pool_create(&pool, group->pool);
+    gen = apr_pcalloc(pool, sizeof(*gen));
+    gen->pool = pool;
+    gen->sup = sup;
+    gen->group = group;
+    gen->spec = copy_spec(spec, pool);
+    gen->number = ++group->last_number;
+    gen->deadline.owner = gen->refill.owner = gen;
+    gen->refill.handle = handle_refill;
+    gen->next = group->generations;
+    group->generations = gen;
+    *sup->waiting_end = gen;
+    sup->waiting_end = &gen->next_waiting;
+    start_waiting(sup);
+    return gen;
+}
+
+void cgwd_generation_start_failed(cgwd_generation *gen, const char *why)
+{
+    if (gen->state != CGWD_GENERATION_STARTING) {
+        return;
+    }
+    cgwd_log(gen->group->log, CGWD_ERROR, CGW_LOGNO(0221)
+             "%s: generation %u could not be started: %s; see its output above",
+             gen->group->name, gen->number, why);
+    kill_all(gen);
+    cgwd_generation_set_state(gen, CGWD_GENERATION_FAILED, why);
+    cgwd_group_start_failed(gen->group, gen);
+    check_gone(gen);
+}
+
+/* ---- workers --------------------------------------------------------------------- */
+
+static unsigned count_workers(const cgwd_generation *gen)
+{
+    return cgwd_generation_count(gen, CGWD_PROCESS_LAUNCHING)
+           + cgwd_generation_count(gen, CGWD_PROCESS_SERVING)
+           + (gen->solo ? cgwd_generation_count(gen, CGWD_PROCESS_STARTING) : 0);
+}
+
+static void refill_later(cgwd_generation *gen)
+{
+    int64_t delay = cgwd_backoff_next(&gen->backoff, cgwd_now());
+
+    if (delay >= HOPELESS_MS
+        && !cgwd_generation_count(gen, CGWD_PROCESS_SERVING)) {
+        cgwd_group_set_refusing(gen->group, 1);
+    }
+    cgwd_timer_set(gen->sup->loop, &gen->refill, delay);
+}
+
+/* Brings the number of workers to what is configured. */
+static void fill(cgwd_generation *gen)
+{
+    unsigned have = count_workers(gen);
+
+    if (!gen->solo && !gen->template) {
+        /* a new template imports first, and then fills */
+        if (!cgwd_generation_count(gen, CGWD_PROCESS_STARTING)
+            && !cgwd_process_exec(gen)) {
+            refill_later(gen);
+        }
+        return;
+    }
+    for (; have < (unsigned)gen->spec->processes; have++) {
+        cgwd_process *proc = gen->solo ? cgwd_process_exec(gen)
+                                       : cgwd_process_fork(gen);
+        if (!proc) {
+            refill_later(gen);
+            return;
+        }
+    }
+}
+
+static int is_alive(const cgwd_generation *gen)
+{
+    return gen->state == CGWD_GENERATION_READY
+           || gen->state == CGWD_GENERATION_SERVING;
+}
+
+static void handle_refill(cgwd_timer *timer)
+{
+    cgwd_generation *gen = timer->owner;
+
+    if (is_alive(gen)) {
+        fill(gen);
+    }
+}
+
+void cgwd_generation_ready(cgwd_generation *gen, cgwd_process *proc,
+                           int forkable)
+{
+    if (forkable && !gen->solo) {
+        cgwd_process_set_state(proc, CGWD_PROCESS_TEMPLATE, "imported");
+        gen->template = proc;
+    }
+    else {
+        if (!gen->solo) {
+            cgwd_log(gen->group->log, CGWD_NOTICE,
+                     "%s: the application left threads or sockets behind after "
+                     "its import and cannot be forked; every worker imports it "
+                     "by itself", gen->group->name);
+        }
+        gen->solo = 1;
+        cgwd_process_serve(proc);
+    }
+    if (gen->state == CGWD_GENERATION_STARTING) {
+        cgwd_generation_set_state(gen, CGWD_GENERATION_READY, "imported");
+    }
+    fill(gen);
+}
+
+void cgwd_generation_process_serves(cgwd_generation *gen, cgwd_process *proc)
+{
+    cgwd_process_set_state(proc, CGWD_PROCESS_SERVING, "it said so");
+    cgwd_group_set_refusing(gen->group, 0);
+    if (gen->state == CGWD_GENERATION_READY
+        && cgwd_generation_count(gen, CGWD_PROCESS_SERVING)
+               >= (unsigned)gen->spec->processes) {
+        cgwd_generation_set_state(gen, CGWD_GENERATION_SERVING,
+                                  "all workers accept requests");
+        cgwd_group_serves(gen->group, gen);
+    }
+}
+
+/* ---- end --------------------------------------------------------------------------- */
+
+static void handle_drain_timeout(cgwd_timer *timer)
+{
+    cgwd_generation *gen = timer->owner;
+
+    cgwd_log(gen->group->log, CGWD_WARN, CGW_LOGNO(0222)
+             "%s: generation %u still had requests after %ld s and is killed; "
+             "raise CGatewayDrainTimeout if they need longer",
+             gen->group->name, gen->number,
+             (long)(gen->spec->drain_timeout / 1000));
+    kill_all(gen);
+}
+
+void cgwd_generation_drain(cgwd_generation *gen, const char *why)
+{
+    if (!is_alive(gen)) {
+        if (gen->state == CGWD_GENERATION_STARTING
+            || gen->state == CGWD_GENERATION_WAITING) {
+            cgwd_generation_abandon(gen, why);
+        }
+        return;
+    }
+    cgwd_timer_clear(gen->sup->loop, &gen->refill);
+    cgwd_generation_set_state(gen, CGWD_GENERATION_DRAINING, why);
+    gen->deadline.handle = handle_drain_timeout;
+    cgwd_timer_set(gen->sup->loop, &gen->deadline, gen->spec->drain_timeout);
+    for (cgwd_process *p = gen->processes; p; p = p->next) {
+        cgwd_process_drain(p);
+    }
+    check_gone(gen);
+}
+
+void cgwd_generation_abandon(cgwd_generation *gen, const char *why)
+{
+    stop_waiting(gen);
+    kill_all(gen);
+    if (gen->state != CGWD_GENERATION_FAILED) {
+        cgwd_generation_set_state(gen, CGWD_GENERATION_FAILED, why);
+    }
+    cgwd_timer_clear(gen->sup->loop, &gen->deadline);
+    cgwd_timer_clear(gen->sup->loop, &gen->refill);
+    check_gone(gen);
+}
+
+static void unlink_process(cgwd_generation *gen, cgwd_process *proc)
+{
+    cgwd_process **at = &gen->processes;
+
+    while (*at != proc) {
+        at = &(*at)->next;
+    }
+    *at = proc->next;
+    if (gen->template == proc) {
+        gen->template = NULL;
+    }
+}
+
+void cgwd_generation_lost(cgwd_generation *gen, cgwd_process *proc)
+{
+    int old = cgwd_now() - proc->born >= YOUNG_MS;
+
+    unlink_process(gen, proc);
+    if (gen->state == CGWD_GENERATION_STARTING) {
+        cgwd_generation_start_failed(gen, "its process ended");
+        return;
+    }
+    if (is_alive(gen)) {
+        if (old) {
+            memset(&gen->backoff, 0, sizeof(gen->backoff));
+        }
+        refill_later(gen);
+        return;
+    }
+    check_gone(gen);
+}

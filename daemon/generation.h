@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CGWD_GENERATION_H
+#define CGWD_GENERATION_H
+
+#include "backoff.h"
+#include "cgw_spec.h"
+#include "process.h"
+
+/* X(symbol, name) */
+#define CGWD_GENERATION_STATES(X)                                             \
+    X(WAITING, "waiting")       /* for others that start */                   \
+    X(STARTING, "starting")     /* its first process imports */               \
+    X(READY, "ready")           /* workers are being forked */                \
+    X(SERVING, "serving")                                                     \
+    X(DRAINING, "draining")                                                   \
+    X(FAILED, "failed")                                                       \
+    X(GONE, "gone")
+
+enum cgwd_generation_state {
+#define X(sym, name) CGWD_GENERATION_##sym,
+    CGWD_GENERATION_STATES(X)
+#undef X
+};
+
+struct cgwd_group;
+
+/* One load of a group's application. */
+typedef struct cgwd_generation {
+    cgwd_supervisor *sup;
+    struct cgwd_group *group;
+    apr_pool_t *pool;
+    cgw_spec *spec;
+    unsigned number;
+    enum cgwd_generation_state state; /* cgwd_generation_set_state only */
+    cgwd_process *processes;
+    cgwd_process *template;     /* NULL: none (any more), or solo */
+    int solo;                   /* cannot be forked: every worker is exec'ed */
+    cgwd_timer deadline;        /* of starting, of draining */
+    cgwd_timer refill;
+    cgwd_backoff backoff;       /* of replacing its processes */
+    struct cgwd_generation *next;         /* in its group, newest first */
+    struct cgwd_generation *next_waiting;
+} cgwd_generation;
+
+void cgwd_generation_set_state(cgwd_generation *gen,
+                               enum cgwd_generation_state state,
+                               const char *why);
+
+/* A generation with a copy of spec; starts as soon as not too many others
+ * start. */
+cgwd_generation *cgwd_generation_start(struct cgwd_group *group,
+                                       const cgw_spec *spec);
+void cgwd_generation_drain(cgwd_generation *gen, const char *why);
+/* Kill everything, with no word but the reason. */
+void cgwd_generation_abandon(cgwd_generation *gen, const char *why);
+
+unsigned cgwd_generation_count(const cgwd_generation *gen,
+                               enum cgwd_process_state state);
+
+/* What its processes tell it. */
+void cgwd_generation_ready(cgwd_generation *gen, cgwd_process *proc,
+                           int forkable);
+void cgwd_generation_process_serves(cgwd_generation *gen, cgwd_process *proc);
+void cgwd_generation_start_failed(cgwd_generation *gen, const char *why);
+/* proc has gone and is freed by the caller. */
+void cgwd_generation_lost(cgwd_generation *gen, cgwd_process *proc);
+
+#endif

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "group.h"
+
+#include <apr_strings.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cgw_log.h"
+#include "cgw_wire.h"
+
+/* Requests refused in one turn, and the pause before the next turn. */
+#define REFUSALS_PER_TURN 64
+#define REFUSAL_PAUSE_MS 5
+
+/* ---- refusing ------------------------------------------------------------------- */
+
+/* The request is not read: its sender takes the answer all the same. */
+static void refuse_one(const cgwd_group *group, int fd)
+{
+    struct cgw_buf buf = {0};
+    char text[256];
+    size_t frame = cgw_frame_open(&buf, CGW_FRAME_FAIL, 0);
+    uint8_t kind = CGW_FAIL_UNAVAILABLE;
+    int n = snprintf(text, sizeof(text), "group %.100s has no worker that can "
+                     "serve; the error log above tells why", group->name);
+
+    cgw_buf_put(&buf, &kind, 1);
+    cgw_buf_put(&buf, text, n > 0 ? (size_t)n : 0);
+    cgw_frame_close(&buf, frame);
+    if (!buf.failed
+        && send(fd, buf.data, buf.len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+        /* its sender has gone: nobody waits for an answer */
+    }
+    cgw_buf_free(&buf);
+}
+
+static void handle_refusal(cgwd_watch *watch)
+{
+    cgwd_group *group = watch->owner;
+
+    for (int i = 0; i < REFUSALS_PER_TURN; i++) {
+        int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0) {
+            return;
+        }
+        refuse_one(group, fd);
+        close(fd);
+    }
+    /* More than a turn's worth: let the others have theirs. */
+    cgwd_watch_remove(group->sup->loop, watch);
+    cgwd_timer_set(group->sup->loop, &group->refusal_pause, REFUSAL_PAUSE_MS);
+}
+
+static void handle_refusal_pause(cgwd_timer *timer)
+{
+    cgwd_group *group = timer->owner;
+
+    cgwd_watch_add(group->sup->loop, &group->refusal);
+}
+
+void cgwd_group_set_refusing(cgwd_group *group, int on)
+{
+    if (group->refusing == on) {
+        return;
+    }
+    group->refusing = on;
+    group->refusal.fd = group->listener;
+    if (on) {
+        cgwd_watch_add(group->sup->loop, &group->refusal);
+    }
+    else {
+        cgwd_timer_clear(group->sup->loop, &group->refusal_pause);
+        cgwd_watch_remove(group->sup->loop, &group->refusal);
+    }
+}
+
+/* ---- generations ------------------------------------------------------------------ */
+
+static int has_serving(const cgwd_group *group)
+{
+    for (const cgwd_generation *g = group->generations; g; g = g->next) {
+        if (g->state == CGWD_GENERATION_SERVING
+            || g->state == CGWD_GENERATION_READY) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void start(cgwd_group *group)
+{
+    cgwd_timer_clear(group->sup->loop, &group->retry);
+    cgwd_generation_start(group, group->spec);
+}
+
+static void handle_retry(cgwd_timer *timer)
+{
+    start(timer->owner);
+}
+
+void cgwd_group_serves(cgwd_group *group, cgwd_generation *gen)
+{
+    cgwd_generation *next;
+
+    cgwd_group_set_refusing(group, 0);
+    memset(&group->backoff, 0, sizeof(group->backoff));
+    for (cgwd_generation *g = gen->next; g; g = next) {
+        next = g->next;
+        cgwd_generation_drain(g, "a newer one serves");
+    }
+}
+
+void cgwd_group_start_failed(cgwd_group *group, cgwd_generation *gen)
+{
+    int64_t delay;
+
+    if (group->retiring || group->sup->ending || group->generations != gen) {
+        return;
+    }
+    if (has_serving(group)) {
+        cgwd_log(group->log, CGWD_WARN, CGW_LOGNO(0230)
+                 "%s: the former generation goes on serving; repair the "
+                 "application and reload", group->name);
+        return;
+    }
+    delay = cgwd_backoff_next(&group->backoff, cgwd_now());
+    if (delay == 0) {
+        delay = cgwd_backoff_next(&group->backoff, cgwd_now());
+    }
+    cgwd_log(group->log, CGWD_ERROR, CGW_LOGNO(0231)
+             "%s: no worker can serve, requests are answered 503; the next "
+             "attempt is in %ld s", group->name, (long)(delay / 1000));
+    cgwd_group_set_refusing(group, 1);
+    group->retry.handle = handle_retry;
+    cgwd_timer_set(group->sup->loop, &group->retry, delay);
+}
+
+static void destroy(cgwd_group *group)
+{
+    cgwd_group_set_refusing(group, 0);
+    cgwd_timer_clear(group->sup->loop, &group->retry);
+    apr_hash_set(group->sup->groups, group->name, APR_HASH_KEY_STRING, NULL);
+    close(group->listener);
+    if (group->log != group->sup->log) {
+        close(group->log);
+    }
+    apr_pool_destroy(group->spec_pool);
+    apr_pool_destroy(group->pool);
+}
+
+void cgwd_group_lost(cgwd_group *group, cgwd_generation *gen)
+{
+    cgwd_generation **at = &group->generations;
+
+    while (*at != gen) {
+        at = &(*at)->next;
+    }
+    *at = gen->next;
+}
+
+/* ---- configuration ------------------------------------------------------------------ */
+
+static void take_config(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
+                        int listener, int log)
+{
+    struct stat st;
+
+    group->spec_pool = spec_pool;
+    group->spec = spec;
+    group->digest = cgw_spec_digest(spec, spec_pool);
+    group->listener = listener;
+    group->log = log;
+    fcntl(listener, F_SETFL, O_NONBLOCK);
+    if (stat(spec->socket, &st) == 0) {
+        group->socket_dev = st.st_dev;
+        group->socket_ino = st.st_ino;
+    }
+}
+
+void cgwd_group_create(cgwd_supervisor *sup, apr_pool_t *spec_pool,
+                       cgw_spec *spec, int listener, int log)
+{
+    apr_pool_t *pool;
+    cgwd_group *group;
+
+    apr_pool_create(&pool, sup->pool);
+    group = apr_pcalloc(pool, sizeof(*group));
+    group->pool = pool;
+    group->sup = sup;
+    group->name = apr_pstrdup(pool, spec->name);
+    group->seen = 1;
+    group->refusal.owner = group->retry.owner = group->refusal_pause.owner = group;
+    group->refusal.handle = handle_refusal;
+    group->refusal_pause.handle = handle_refusal_pause;
+    take_config(group, spec_pool, spec, listener, log);
+    apr_hash_set(sup->groups, group->name, APR_HASH_KEY_STRING, group);
+    start(group);
+}
+
+static void abandon_unfinished(cgwd_group *group, int all)
+{
+    cgwd_generation *next;
+
+    for (cgwd_generation *g = group->generations; g; g = next) {
+        next = g->next;
+        if (all || g->state == CGWD_GENERATION_STARTING
+            || g->state == CGWD_GENERATION_WAITING) {
+            cgwd_generation_abandon(g, all ? "httpd restarts"
+                                           : "a newer configuration");
+        }
+    }
+}
+
+void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
+                       int listener, int log, int restart)
+{
+    int refusing = group->refusing;
+    int changed = strcmp(group->digest, cgw_spec_digest(spec, spec_pool)) != 0;
+    int was_retiring = group->retiring;
+
+    cgwd_group_set_refusing(group, 0);
+    cgwd_timer_clear(group->sup->loop, &group->retry);
+    apr_pool_destroy(group->spec_pool);
+    close(group->listener);
+    if (group->log != group->sup->log) {
+        close(group->log);
+    }
+    take_config(group, spec_pool, spec, listener, log);
+    group->seen = 1;
+    group->retiring = 0;
+    if (restart || changed || was_retiring || spec->reload_on_graceful
+        || !has_serving(group)) {
+        abandon_unfinished(group, restart);
+        start(group);
+    }
+    cgwd_group_set_refusing(group, refusing && !restart && !has_serving(group));
+}
+
+static void handle_retired(cgwd_timer *timer)
+{
+    cgwd_group *group = timer->owner;
+    cgwd_generation *next;
+
+    cgwd_group_unlink(group);
+    for (cgwd_generation *g = group->generations; g; g = next) {
+        next = g->next;
+        cgwd_generation_drain(g, "not configured any more");
+    }
+    if (!group->generations) {
+        destroy(group);
+        return;
+    }
+    cgwd_timer_set(group->sup->loop, &group->retry, 1000);
+}
+
+void cgwd_group_retire(cgwd_group *group)
+{
+    if (group->retiring) {
+        return;
+    }
+    group->retiring = 1;
+    abandon_unfinished(group, 0);
+    cgwd_group_set_refusing(group, 0);
+    group->retry.handle = handle_retired;
+    cgwd_timer_set(group->sup->loop, &group->retry, CGWD_RETIRE_MS);
+}
+
+void cgwd_group_unlink(const cgwd_group *group)
+{
+    struct stat st;
+
+    if (stat(group->spec->socket, &st) == 0 && st.st_dev == group->socket_dev
+        && st.st_ino == group->socket_ino) {
+        unlink(group->spec->socket);
+    }
+}

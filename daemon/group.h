@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CGWD_GROUP_H
+#define CGWD_GROUP_H
+
+#include <sys/types.h>
+
+#include "backoff.h"
+#include "generation.h"
+
+/* How long a group that the configuration no longer has goes on serving:
+ * httpd's children of the former configuration may still ask for it. */
+#define CGWD_RETIRE_MS 10000
+
+/* A named set of worker processes that serve one application. */
+typedef struct cgwd_group {
+    cgwd_supervisor *sup;
+    apr_pool_t *pool;
+    apr_pool_t *spec_pool;
+    cgw_spec *spec;
+    const char *name;
+    const char *digest;
+    int listener, log;          /* ours */
+    dev_t socket_dev;           /* of the socket's file */
+    ino_t socket_ino;
+    unsigned last_number;
+    cgwd_generation *generations; /* newest first */
+    cgwd_timer retry;           /* of a start that failed; retirement */
+    cgwd_backoff backoff;       /* of starting */
+    int refusing;
+    cgwd_watch refusal;
+    cgwd_timer refusal_pause;
+    int retiring;
+    int seen;                   /* in the configuration being applied */
+} cgwd_group;
+
+/* Takes over the pool with the spec, and both descriptors. */
+void cgwd_group_create(cgwd_supervisor *sup, apr_pool_t *spec_pool,
+                       cgw_spec *spec, int listener, int log);
+void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
+                       int listener, int log, int restart);
+/* The configuration no longer has it: serve a little longer, then drain. */
+void cgwd_group_retire(cgwd_group *group);
+/* Remove the socket's file if it is still ours. */
+void cgwd_group_unlink(const cgwd_group *group);
+
+/* What its generations tell it. */
+void cgwd_group_serves(cgwd_group *group, cgwd_generation *gen);
+void cgwd_group_start_failed(cgwd_group *group, cgwd_generation *gen);
+/* Workers of the newest generation die again and again, or come back. */
+void cgwd_group_set_refusing(cgwd_group *group, int on);
+/* gen has gone and is freed by the caller. */
+void cgwd_group_lost(cgwd_group *group, cgwd_generation *gen);
+
+#endif

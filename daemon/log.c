@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static const char *const level_names[] = {
+    [CGWD_ERROR] = "error", [CGWD_WARN] = "warn", [CGWD_NOTICE] = "notice",
+    [CGWD_INFO] = "info"};
+
+size_t cgwd_log_prefix(char *out, size_t size, const struct timespec *now,
+                       enum cgwd_level level, pid_t pid)
+{
+    static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri",
+                                       "Sat"};
+    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May",
+                                         "Jun", "Jul", "Aug", "Sep", "Oct",
+                                         "Nov", "Dec"};
+    struct tm tm;
+    int n;
+
+    localtime_r(&now->tv_sec, &tm);
+    n = snprintf(out, size,
+                 "[%s %s %02d %02d:%02d:%02d.%06ld %d] [cgateway:%s] [pid %ld] ",
+                 days[tm.tm_wday], months[tm.tm_mon], tm.tm_mday, tm.tm_hour,
+                 tm.tm_min, tm.tm_sec, now->tv_nsec / 1000, tm.tm_year + 1900,
+                 level_names[level], (long)pid);
+    return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
+}
+
+size_t cgwd_log_escape(char *out, size_t size, const char *text, size_t len)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t at = 0;
+
+    for (size_t i = 0; i < len && at + 5 <= size; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f) {
+            out[at++] = '\\';
+            out[at++] = 'x';
+            out[at++] = hex[c >> 4];
+            out[at++] = hex[c & 15];
+        }
+        else {
+            out[at++] = (char)c;
+        }
+    }
+    out[at] = '\0';
+    return at;
+}
+
+/* One writev, so that lines of several programs do not mix in the log. */
+static void emit(int fd, enum cgwd_level level, pid_t pid, char *text,
+                 size_t len)
+{
+    char prefix[128];
+    struct timespec now;
+    struct iovec iov[3];
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    iov[0].iov_base = prefix;
+    iov[0].iov_len = cgwd_log_prefix(prefix, sizeof(prefix), &now, level, pid);
+    iov[1].iov_base = text;
+    iov[1].iov_len = len;
+    iov[2].iov_base = "\n";
+    iov[2].iov_len = 1;
+    if (writev(fd, iov, 3) < 0) {
+        return; /* there is nowhere else to say so */
+    }
+}
+
+void cgwd_log(int fd, enum cgwd_level level, const char *format, ...)
+{
+    char text[CGWD_LINE_MAX], safe[CGWD_LINE_MAX];
+    va_list args;
+    int n;
+
+    va_start(args, format);
+    n = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (n < 0) {
+        return;
+    }
+    emit(fd, level, getpid(), safe,
+         cgwd_log_escape(safe, sizeof(safe), text, strlen(text)));
+}
+
+void cgwd_log_output(int fd, pid_t pid, const char *group, const char *line,
+                     size_t len)
+{
+    char text[CGWD_LINE_MAX + 128];
+    int n = snprintf(text, 128, "%s: ", group);
+
+    if (n < 0 || n >= 128) {
+        return;
+    }
+    len = cgwd_log_escape(text + n, sizeof(text) - (size_t)n, line, len);
+    emit(fd, CGWD_ERROR, pid, text, (size_t)n + len);
+}

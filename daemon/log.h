@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CGWD_LOG_H
+#define CGWD_LOG_H
+
+#include <stddef.h>
+#include <sys/types.h>
+#include <time.h>
+
+/* Lines of httpd's default error log format, written to error logs that
+ * httpd's parent opened. What cannot be written (disk full, a piped logger
+ * that stalls) is lost, never waited for longer than the kernel's write takes. */
+
+enum cgwd_level { CGWD_ERROR, CGWD_WARN, CGWD_NOTICE, CGWD_INFO };
+
+/* The longest text of one line, in bytes; the rest is cut. */
+#define CGWD_LINE_MAX 8192
+
+void cgwd_log(int fd, enum cgwd_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A line that process pid of a group wrote. Control characters are shown as
+ * \xHH, so that nobody forges a line. */
+void cgwd_log_output(int fd, pid_t pid, const char *group, const char *line,
+                     size_t len);
+
+/* The parts, for tests. Both return the length without the NUL. */
+size_t cgwd_log_prefix(char *out, size_t size, const struct timespec *now,
+                       enum cgwd_level level, pid_t pid);
+size_t cgwd_log_escape(char *out, size_t size, const char *text, size_t len);
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cgatewayd: the supervisor of mod_cgateway's groups. Started by httpd's
+ * parent, with what include/cgw_control.h says; not meant to be started by
+ * hand. */
+
+#include <apr_general.h>
+#include <apr_strings.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "cgw_control.h"
+#include "cgw_log.h"
+#include "config.h"
+#include "group.h"
+#include "reaper.h"
+
+static void for_each_generation(cgwd_supervisor *sup,
+                                void (*act)(cgwd_generation *, const char *),
+                                const char *why)
+{
+    for (apr_hash_index_t *i = apr_hash_first(NULL, sup->groups); i;
+         i = apr_hash_next(i)) {
+        void *value;
+        apr_hash_this(i, NULL, NULL, &value);
+        cgwd_group *group = value;
+        cgwd_generation *next;
+        cgwd_group_set_refusing(group, 0);
+        cgwd_timer_clear(sup->loop, &group->retry);
+        for (cgwd_generation *g = group->generations; g; g = next) {
+            next = g->next;
+            act(g, why);
+        }
+    }
+}
+
+/* A successor must not wait for our workers: sockets and lock go first. */
+static void give_up_rundir(cgwd_supervisor *sup)
+{
+    for (apr_hash_index_t *i = apr_hash_first(NULL, sup->groups); i;
+         i = apr_hash_next(i)) {
+        void *group;
+        apr_hash_this(i, NULL, NULL, &group);
+        cgwd_group_unlink(group);
+    }
+    if (sup->lock >= 0) {
+        unlink(apr_pstrcat(sup->pool, sup->rundir, "/lock", NULL));
+        rmdir(sup->rundir);
+        close(sup->lock);
+        sup->lock = -1;
+    }
+}
+
+static void handle_end_timeout(cgwd_timer *timer)
+{
+    cgwd_supervisor *sup = timer->owner;
+
+    cgwd_loop_stop(sup->loop); /* the sweep kills what is left */
+}
+
+void cgwd_supervisor_end(cgwd_supervisor *sup, const char *why)
+{
+    if (sup->ending) {
+        return;
+    }
+    sup->ending = 1;
+    cgwd_log(sup->log, CGWD_INFO, "ending: %s", why);
+    give_up_rundir(sup);
+    for_each_generation(sup, cgwd_generation_drain, why);
+    sup->end_timer.owner = sup;
+    sup->end_timer.handle = handle_end_timeout;
+    cgwd_timer_set(sup->loop, &sup->end_timer, CGWD_END_MS);
+    cgwd_supervisor_check_end(sup);
+}
+
+void cgwd_supervisor_check_end(cgwd_supervisor *sup)
+{
+    if (sup->ending && sup->nprocesses == 0) {
+        cgwd_loop_stop(sup->loop);
+    }
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void init_process(void)
+{
+    close_range(CGW_LOCK_FD + 1, ~0U, 0);
+    fcntl(CGW_SUPERVISOR_FD, F_SETFD, FD_CLOEXEC);
+    fcntl(CGW_LOCK_FD, F_SETFD, FD_CLOEXEC);
+    setsid();
+    prctl(PR_SET_NAME, "cgatewayd", 0, 0, 0);
+    raise_descriptor_limit();
+    if (chdir("/") < 0) {
+        return; /* whatever it was, it is not left */
+    }
+}
+
+/* Directory of this very program. */
+static const char *library_dir(apr_pool_t *p)
+{
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    char *slash;
+
+    if (n <= 0) {
+        return NULL;
+    }
+    path[n] = '\0';
+    slash = strrchr(path, '/');
+    *slash = '\0';
+    return apr_pstrdup(p, path);
+}
+
+static cgwd_supervisor *create(const char *rundir)
+{
+    apr_pool_t *pool;
+    cgwd_supervisor *sup;
+
+    if (apr_initialize() != APR_SUCCESS
+        || apr_pool_create(&pool, NULL) != APR_SUCCESS) {
+        return NULL;
+    }
+    sup = apr_pcalloc(pool, sizeof(*sup));
+    sup->pool = pool;
+    sup->rundir = rundir;
+    sup->lock = CGW_LOCK_FD;
+    sup->log = STDERR_FILENO;
+    sup->groups = apr_hash_make(pool);
+    sup->processes = apr_hash_make(pool);
+    sup->waiting_end = &sup->waiting;
+    sup->library = library_dir(pool);
+    sup->loop = cgwd_loop_create();
+    return sup->library && sup->loop ? sup : NULL;
+}
+
+int main(int argc, char **argv)
+{
+    cgwd_supervisor *sup;
+
+    if (argc != 2 || fcntl(CGW_SUPERVISOR_FD, F_GETFD) < 0
+        || fcntl(CGW_LOCK_FD, F_GETFD) < 0) {
+        fprintf(stderr, "%s is started by httpd with mod_cgateway, not by "
+                "hand\n", argv[0]);
+        return 2;
+    }
+    init_process();
+    sup = create(argv[1]);
+    if (!sup || cgwd_reaper_listen(sup)
+        || !cgwd_config_listen(sup, CGW_SUPERVISOR_FD)) {
+        fprintf(stderr, CGW_LOGNO(0250) "cgatewayd cannot start: %s\n",
+                strerror(errno));
+        return 1;
+    }
+    cgwd_loop_run(sup->loop);
+    if (cgwd_reaper_sweep() > 0) {
+        cgwd_log(sup->log, CGWD_ERROR, CGW_LOGNO(0251)
+                 "processes of groups are left that SIGKILL did not end; they "
+                 "hang in the kernel");
+    }
+    cgwd_loop_destroy(sup->loop);
+    apr_terminate();
+    return 0;
+}

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cgw_control.h"
+#include "cgw_log.h"
+#include "group.h"
+#include "spawn.h"
+
+/* Output that is taken in one turn of the loop: one site's flood does not
+ * keep the others waiting. */
+#define OUTPUT_PER_TURN (64 * 1024)
+
+static const char *const state_names[] = {
+#define X(sym, name) [CGWD_PROCESS_##sym] = name,
+    CGWD_PROCESS_STATES(X)
+#undef X
+};
+
+static const char *name_of(const cgwd_process *proc)
+{
+    return proc->generation->group->name;
+}
+
+static int log_of(const cgwd_process *proc)
+{
+    return proc->generation->group->log;
+}
+
+void cgwd_process_set_state(cgwd_process *proc, enum cgwd_process_state state,
+                            const char *why)
+{
+    cgwd_log(log_of(proc), CGWD_INFO, "%s/%u pid %ld: %s -> %s (%s)",
+             name_of(proc), proc->generation->number, (long)proc->pid,
+             state_names[proc->state], state_names[state], why);
+    proc->state = state;
+}
+
+/* ---- output ----------------------------------------------------------------- */
+
+static void end_line(cgwd_process *proc)
+{
+    if (proc->line_len > 0) {
+        cgwd_log_output(log_of(proc), proc->pid, name_of(proc), proc->line,
+                        proc->line_len);
+        cgwd_log_escape(proc->last_words, sizeof(proc->last_words), proc->line,
+                        proc->line_len);
+    }
+    proc->line_len = 0;
+}
+
+static void take_output(cgwd_process *proc, const char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (bytes[i] == '\n' || proc->line_len == sizeof(proc->line)) {
+            end_line(proc);
+        }
+        if (bytes[i] != '\n') {
+            proc->line[proc->line_len++] = bytes[i];
+        }
+    }
+}
+
+/* Reads what there is, within the bound. 0 at the end of file. */
+static int read_output(cgwd_process *proc)
+{
+    char bytes[8192];
+    ssize_t n = 1;
+
+    for (size_t taken = 0; taken < OUTPUT_PER_TURN; taken += (size_t)n) {
+        n = read(proc->output.fd, bytes, sizeof(bytes));
+        if (n <= 0) {
+            return n < 0 && (errno == EAGAIN || errno == EINTR);
+        }
+        take_output(proc, bytes, (size_t)n);
+    }
+    return 1;
+}
+
+static void close_watch(cgwd_process *proc, cgwd_watch *watch)
+{
+    if (watch->fd >= 0) {
+        cgwd_watch_remove(proc->sup->loop, watch);
+        close(watch->fd);
+        watch->fd = -1;
+    }
+}
+
+static void handle_output(cgwd_watch *watch)
+{
+    cgwd_process *proc = watch->owner;
+
+    if (!read_output(proc)) {
+        end_line(proc);
+        close_watch(proc, watch);
+    }
+}
+
+/* ---- control ----------------------------------------------------------------- */
+
+static int is_our_child(pid_t pid)
+{
+    siginfo_t info;
+
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+void cgwd_process_kill(cgwd_process *proc)
+{
+    if (proc->pid > 0 && is_our_child(proc->pid)) {
+        proc->killed = 1;
+        kill(proc->pid, SIGKILL);
+        kill(-proc->pid, SIGKILL); /* its session's first group */
+    }
+}
+
+static void distrust(cgwd_process *proc, const char *what)
+{
+    cgwd_log(log_of(proc), CGWD_ERROR, CGW_LOGNO(0210)
+             "%s: pid %ld %s; it is killed. The application wrote to or closed "
+             "descriptors that are not its own", name_of(proc), (long)proc->pid,
+             what);
+    cgwd_process_kill(proc);
+}
+
+static void free_process(cgwd_process *proc)
+{
+    proc->sup->nprocesses--;
+    close_watch(proc, &proc->control);
+    close_watch(proc, &proc->output);
+    free(proc);
+}
+
+/* It will say nothing more. One that has not even said who it is has died
+ * right after fork. */
+static void control_ended(cgwd_process *proc)
+{
+    close_watch(proc, &proc->control);
+    if (proc->pid > 0) {
+        /* a no-op where it is ending, as it should be */
+        cgwd_process_kill(proc);
+        proc->killed = 0;
+        return;
+    }
+    cgwd_log(log_of(proc), CGWD_ERROR, CGW_LOGNO(0211)
+             "%s: a worker ended right after fork, before it could serve; a "
+             "limit on processes or memory is a likely cause", name_of(proc));
+    proc->state = CGWD_PROCESS_GONE;
+    cgwd_generation_lost(proc->generation, proc);
+    free_process(proc);
+}
+
+static const char *failure_name(uint64_t failure)
+{
+    switch (failure) {
+    case CGW_START_IMPORT: return "importing the application failed";
+    case CGW_START_CALLABLE: return "the application callable was not found";
+    case CGW_START_INTERPRETER: return "the interpreter cannot be used";
+    default: return "it could not start";
+    }
+}
+
+static void take_message(cgwd_process *proc, const struct cgw_message *msg)
+{
+    cgwd_generation *gen = proc->generation;
+
+    if (msg->type == CGW_MSG_READY && proc->state == CGWD_PROCESS_STARTING) {
+        cgwd_generation_ready(gen, proc, (msg->arg & CGW_READY_FORKABLE) != 0);
+    }
+    else if (msg->type == CGW_MSG_FAILED
+             && proc->state == CGWD_PROCESS_STARTING) {
+        read_output(proc);
+        cgwd_generation_start_failed(gen, failure_name(msg->arg));
+    }
+    else if (msg->type == CGW_MSG_SERVING
+             && proc->state == CGWD_PROCESS_LAUNCHING) {
+        cgwd_generation_process_serves(gen, proc);
+    }
+    else if (msg->type == CGW_MSG_SERVING || msg->type == CGW_MSG_DRAINED) {
+        return; /* it was told to drain meanwhile */
+    }
+    else {
+        distrust(proc, "sent a control message out of turn");
+    }
+}
+
+static void handle_control(cgwd_watch *watch)
+{
+    cgwd_process *proc = watch->owner;
+    struct cgw_message msg;
+    int fds[CGW_MESSAGE_MAX_FDS], pid;
+    int rv = cgw_message_recv(watch->fd, &msg, fds, &pid);
+
+    for (int i = 0; i < CGW_MESSAGE_MAX_FDS; i++) {
+        if (rv == 0 && fds[i] >= 0) {
+            close(fds[i]);
+        }
+    }
+    if (rv == EAGAIN) {
+        return;
+    }
+    if (rv == EPROTO) {
+        distrust(proc, "sent a malformed control message");
+        close_watch(proc, watch);
+        return;
+    }
+    if (rv) {
+        control_ended(proc);
+        return;
+    }
+    if (!proc->pid && pid > 0) {
+        proc->pid = pid;
+        apr_hash_set(proc->sup->processes, &proc->pid, sizeof(proc->pid), proc);
+    }
+    take_message(proc, &msg);
+}
+
+/* ---- birth -------------------------------------------------------------------- */
+
+struct ends {
+    int control[2], output[2]; /* [0] ours */
+};
+
+static void close_pair(int *fds)
+{
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static int open_ends(struct ends *ends)
+{
+    int on = 1;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends->control) < 0) {
+        return errno;
+    }
+    if (pipe2(ends->output, O_CLOEXEC) < 0) {
+        int err = errno;
+        close_pair(ends->control);
+        return err;
+    }
+    fcntl(ends->control[0], F_SETFL, O_NONBLOCK);
+    fcntl(ends->output[0], F_SETFL, O_NONBLOCK);
+    setsockopt(ends->control[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
+    return 0;
+}
+
+static void init_watch(cgwd_process *proc, cgwd_watch *watch, int fd,
+                       void (*handle)(cgwd_watch *))
+{
+    watch->fd = fd;
+    watch->owner = proc;
+    watch->handle = handle;
+    cgwd_watch_add(proc->sup->loop, watch);
+}
+
+static cgwd_process *create(cgwd_generation *gen, const struct ends *ends,
+                            enum cgwd_process_state state, pid_t pid)
+{
+    cgwd_process *proc = calloc(1, sizeof(*proc));
+
+    if (!proc) {
+        return NULL;
+    }
+    proc->sup = gen->sup;
+    proc->generation = gen;
+    proc->state = state;
+    proc->pid = pid;
+    proc->born = cgwd_now();
+    proc->next = gen->processes;
+    gen->processes = proc;
+    gen->sup->nprocesses++;
+    init_watch(proc, &proc->control, ends->control[0], handle_control);
+    init_watch(proc, &proc->output, ends->output[0], handle_output);
+    if (pid) {
+        apr_hash_set(gen->sup->processes, &proc->pid, sizeof(proc->pid), proc);
+    }
+    return proc;
+}
+
+static void cannot_start(const cgwd_generation *gen, int err)
+{
+    cgwd_log(gen->group->log, CGWD_ERROR, CGW_LOGNO(0212)
+             "%s: cannot start a process: %s; it is tried again. Limits on "
+             "processes, descriptors or memory of httpd's service are the "
+             "usual cause", gen->group->name, strerror(err));
+}
+
+cgwd_process *cgwd_process_exec(cgwd_generation *gen)
+{
+    struct ends ends;
+    cgwd_process *proc = NULL;
+    apr_pool_t *ptemp;
+    int err = open_ends(&ends);
+    pid_t pid;
+
+    if (err) {
+        cannot_start(gen, err);
+        return NULL;
+    }
+    apr_pool_create(&ptemp, gen->pool);
+    cgwd_spawn spawn = {.spec = gen->spec, .library = gen->sup->library,
+                        .control = ends.control[1], .output = ends.output[1],
+                        .listener = gen->group->listener};
+    pid = cgwd_spawn_exec(&spawn, ptemp);
+    err = errno;
+    apr_pool_destroy(ptemp);
+    close(ends.control[1]);
+    close(ends.output[1]);
+    if (pid > 0) {
+        proc = create(gen, &ends, CGWD_PROCESS_STARTING, pid);
+    }
+    if (!proc) {
+        cannot_start(gen, pid < 0 ? err : ENOMEM);
+        close(ends.control[0]);
+        close(ends.output[0]);
+    }
+    return proc;
+}
+
+cgwd_process *cgwd_process_fork(cgwd_generation *gen)
+{
+    struct ends ends;
+    cgwd_process *proc = NULL;
+    int err = open_ends(&ends);
+
+    if (err) {
+        cannot_start(gen, err);
+        return NULL;
+    }
+    int fds[2] = {ends.control[1], ends.output[1]};
+    err = cgw_message_send(gen->template->control.fd, CGW_MSG_FORK, 0, fds, 2);
+    close(ends.control[1]);
+    close(ends.output[1]);
+    if (!err) {
+        proc = create(gen, &ends, CGWD_PROCESS_LAUNCHING, 0);
+        err = ENOMEM;
+    }
+    if (!proc) {
+        cannot_start(gen, err);
+        close(ends.control[0]);
+        close(ends.output[0]);
+    }
+    return proc;
+}
+
+/* ---- orders -------------------------------------------------------------------- */
+
+int cgwd_process_serve(cgwd_process *proc)
+{
+    cgwd_process_set_state(proc, CGWD_PROCESS_LAUNCHING, "imported");
+    return cgw_message_send(proc->control.fd, CGW_MSG_SERVE, 0, NULL, 0);
+}
+
+void cgwd_process_drain(cgwd_process *proc)
+{
+    if (proc->state == CGWD_PROCESS_DRAINING) {
+        return;
+    }
+    cgwd_process_set_state(proc, CGWD_PROCESS_DRAINING, "told to");
+    if (proc->control.fd >= 0) {
+        cgw_message_send(proc->control.fd, CGW_MSG_DRAIN, 0, NULL, 0);
+    }
+}
+
+/* ---- death ----------------------------------------------------------------------- */
+
+static void describe_end(char *out, size_t size, int status)
+{
+    if (WIFSIGNALED(status)) {
+        snprintf(out, size, "was ended by signal %d (%s)%s", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)),
+                 WCOREDUMP(status) ? ", core dumped" : "");
+    }
+    else {
+        snprintf(out, size, "exited with code %d", WEXITSTATUS(status));
+    }
+}
+
+static void write_obituary(cgwd_process *proc, int status)
+{
+    int expected = proc->state == CGWD_PROCESS_DRAINING || proc->killed
+                   || proc->generation->state == CGWD_GENERATION_FAILED;
+    char end[128];
+
+    describe_end(end, sizeof(end), status);
+    if (expected) {
+        cgwd_log(log_of(proc), CGWD_INFO, "%s/%u pid %ld %s", name_of(proc),
+                 proc->generation->number, (long)proc->pid, end);
+        return;
+    }
+    cgwd_log(log_of(proc), CGWD_ERROR, CGW_LOGNO(0213)
+             "%s: %s pid %ld %s while %s; its requests are lost, another takes "
+             "its place. Last words: %s", name_of(proc),
+             proc->state == CGWD_PROCESS_TEMPLATE ? "template" : "worker",
+             (long)proc->pid, end, state_names[proc->state],
+             proc->last_words[0] ? proc->last_words : "(none)");
+}
+
+void cgwd_process_reaped(cgwd_supervisor *sup, pid_t pid, int status)
+{
+    cgwd_process *proc = apr_hash_get(sup->processes, &pid, sizeof(pid));
+
+    if (!proc) {
+        return; /* a worker's orphan, or the one between two forks */
+    }
+    if (proc->output.fd >= 0) {
+        read_output(proc);
+    }
+    end_line(proc);
+    write_obituary(proc, status);
+    apr_hash_set(sup->processes, &proc->pid, sizeof(proc->pid), NULL);
+    cgwd_generation_lost(proc->generation, proc);
+    free_process(proc);
+    cgwd_supervisor_check_end(sup);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CGWD_PROCESS_H
+#define CGWD_PROCESS_H
+
+#include "log.h"
+#include "supervisor.h"
+
+/* X(symbol, name) */
+#define CGWD_PROCESS_STATES(X)                                                \
+    X(STARTING, "starting")     /* imports the application */                 \
+    X(TEMPLATE, "template")     /* forks workers when asked */                \
+    X(LAUNCHING, "launching")   /* a worker about to accept */                \
+    X(SERVING, "serving")                                                     \
+    X(DRAINING, "draining")                                                   \
+    X(GONE, "gone")
+
+enum cgwd_process_state {
+#define X(sym, name) CGWD_PROCESS_##sym,
+    CGWD_PROCESS_STATES(X)
+#undef X
+};
+
+/* A template or a worker. What it says is not trusted. */
+typedef struct cgwd_process {
+    cgwd_supervisor *sup;
+    struct cgwd_generation *generation;
+    enum cgwd_process_state state;  /* written by cgwd_process_set_state only */
+    pid_t pid;                      /* 0: forked, has not said anything yet */
+    int64_t born;
+    int killed;                     /* by us */
+    cgwd_watch control, output;     /* fd -1: closed */
+    char line[CGWD_LINE_MAX];       /* output that has no line end yet */
+    size_t line_len;
+    char last_words[256];
+    struct cgwd_process *next;      /* in its generation */
+} cgwd_process;
+
+void cgwd_process_set_state(cgwd_process *proc, enum cgwd_process_state state,
+                            const char *why);
+
+/* A new process of the generation, exec'ed; NULL where that failed (logged). */
+cgwd_process *cgwd_process_exec(struct cgwd_generation *gen);
+/* A worker forked by the generation's template; its pid comes later. */
+cgwd_process *cgwd_process_fork(struct cgwd_generation *gen);
+
+/* Tell it to serve, to drain (a template: to end). 0 or errno. */
+int cgwd_process_serve(cgwd_process *proc);
+void cgwd_process_drain(cgwd_process *proc);
+/* SIGKILL, to its session too. */
+void cgwd_process_kill(cgwd_process *proc);
+
+/* The kernel has reaped pid: log its obituary, tell the generation. */
+void cgwd_process_reaped(cgwd_supervisor *sup, pid_t pid, int status);
+
+#endif

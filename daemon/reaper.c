@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "reaper.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "process.h"
+
+/* The sweep's patience with processes that SIGKILL does not end at once. */
+#define SWEEP_TURNS 100
+#define SWEEP_PAUSE_MS 20
+
+static void reap(cgwd_supervisor *sup)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        cgwd_process_reaped(sup, pid, status);
+    }
+}
+
+static void handle_signal(cgwd_watch *watch)
+{
+    cgwd_supervisor *sup = watch->owner;
+    struct signalfd_siginfo info;
+
+    while (read(watch->fd, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo == SIGTERM) {
+            cgwd_supervisor_end(sup, "SIGTERM");
+        }
+    }
+    reap(sup);
+}
+
+int cgwd_reaper_listen(cgwd_supervisor *sup)
+{
+    cgwd_watch *watch = apr_pcalloc(sup->pool, sizeof(*watch));
+    sigset_t ours;
+
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    /* httpd's parent sends these to its process group */
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
+    signal(SIGWINCH, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&ours);
+    sigaddset(&ours, SIGCHLD);
+    sigaddset(&ours, SIGTERM);
+    sigprocmask(SIG_SETMASK, &ours, NULL);
+    watch->fd = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (watch->fd < 0) {
+        return errno;
+    }
+    watch->owner = sup;
+    watch->handle = handle_signal;
+    return cgwd_watch_add(sup->loop, watch);
+}
+
+/* Signals each child once; they are then reaped, and theirs become ours. */
+static int kill_children(void)
+{
+    FILE *file = fopen("/proc/thread-self/children", "re");
+    long pid;
+    int n = 0;
+
+    if (!file) {
+        return 0;
+    }
+    while (fscanf(file, "%ld", &pid) == 1) {
+        kill((pid_t)pid, SIGKILL);
+        n++;
+    }
+    fclose(file);
+    return n;
+}
+
+int cgwd_reaper_sweep(void)
+{
+    int left = 0;
+
+    for (int turn = 0; turn < SWEEP_TURNS; turn++) {
+        left = kill_children();
+        if (!left) {
+            return 0;
+        }
+        while (waitpid(-1, NULL, WNOHANG) > 0) {
+            continue;
+        }
+        poll(NULL, 0, turn ? SWEEP_PAUSE_MS : 0);
+    }
+    return left;
+}

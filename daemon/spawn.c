@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "spawn.h"
+
+#include <apr_strings.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cgw_control.h"
+#include "environment.h"
+
+#define GROUPS_MAX 256
+#define FIRST_SPARE_FD 10
+
+/* All that the child needs, made before fork: behind it only calls that are
+ * safe in a signal handler are allowed. */
+struct plan {
+    char **argv, **envp;
+    gid_t groups[GROUPS_MAX];
+    int ngroups;
+};
+
+static char **make_argv(const cgwd_spawn *spawn, apr_pool_t *p)
+{
+    const cgw_spec *spec = spawn->spec;
+    apr_array_header_t *argv = apr_array_make(p, 8, sizeof(char *));
+
+#define ARG(s) APR_ARRAY_PUSH(argv, char *) = apr_pstrdup(p, s)
+    ARG(spec->python);
+    ARG(apr_pstrcat(p, spawn->library, "/bootstrap.py", NULL));
+    ARG(spec->name);
+    ARG(spec->application);
+    ARG(apr_ltoa(p, (long)spec->threads));
+    ARG(apr_ltoa(p, (long)spec->processes));
+    for (int i = 0; i < spec->path->nelts; i++) {
+        ARG(APR_ARRAY_IDX(spec->path, i, const char *));
+    }
+#undef ARG
+    APR_ARRAY_PUSH(argv, char *) = NULL;
+    return (char **)argv->elts;
+}
+
+static void plan_groups(struct plan *plan, const cgw_spec *spec)
+{
+    plan->ngroups = GROUPS_MAX;
+    if (!spec->user
+        || getgrouplist(spec->user, (gid_t)spec->gid, plan->groups,
+                        &plan->ngroups) < 0) {
+        plan->groups[0] = (gid_t)spec->gid;
+        plan->ngroups = 1;
+    }
+}
+
+/* ---- in the child ---------------------------------------------------------- */
+
+static void say(const char *text)
+{
+    if (write(STDERR_FILENO, text, strlen(text)) < 0) {
+        _exit(127);
+    }
+}
+
+_Noreturn static void give_up(const char *step, const char *what)
+{
+    const char *reason = strerrordesc_np(errno);
+
+    say("cannot start: ");
+    say(step);
+    say(" ");
+    say(what ? what : "");
+    say(": ");
+    say(reason ? reason : "unknown error");
+    say("\n");
+    _exit(127);
+}
+
+static void reset_signals(void)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigset_t none;
+
+    for (int sig = 1; sig < NSIG; sig++) {
+        sigaction(sig, &action, NULL);
+    }
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void place_descriptors(const cgwd_spawn *spawn)
+{
+    int control = fcntl(spawn->control, F_DUPFD_CLOEXEC, FIRST_SPARE_FD);
+    int listener = fcntl(spawn->listener, F_DUPFD_CLOEXEC, FIRST_SPARE_FD);
+    int output = fcntl(spawn->output, F_DUPFD_CLOEXEC, FIRST_SPARE_FD);
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    if (output < 0 || dup2(output, STDERR_FILENO) < 0
+        || dup2(output, STDOUT_FILENO) < 0) {
+        _exit(127);
+    }
+    if (control < 0 || listener < 0 || null < 0
+        || dup2(null, STDIN_FILENO) < 0 || dup2(control, CGW_CONTROL_FD) < 0
+        || dup2(listener, CGW_LISTEN_FD) < 0) {
+        give_up("placing descriptors", NULL);
+    }
+    close_range(CGW_LISTEN_FD + 1, ~0U, 0);
+}
+
+static void become_user(const cgw_spec *spec, const struct plan *plan)
+{
+    if (spec->uid < 0) {
+        return;
+    }
+    if (geteuid() == 0
+        && setgroups((size_t)plan->ngroups, plan->groups) < 0) {
+        give_up("setting the groups of", spec->user);
+    }
+    if (setresgid((gid_t)spec->gid, (gid_t)spec->gid, (gid_t)spec->gid) < 0
+        || setresuid((uid_t)spec->uid, (uid_t)spec->uid, (uid_t)spec->uid) < 0) {
+        give_up("becoming user", spec->user);
+    }
+}
+
+static void enter_directory(const cgw_spec *spec)
+{
+    if (spec->directory) {
+        if (chdir(spec->directory) < 0) {
+            give_up("CGatewayWorkingDirectory", spec->directory);
+        }
+        return;
+    }
+    if ((!spec->home || chdir(spec->home) < 0) && chdir("/") < 0) {
+        give_up("entering", "/");
+    }
+}
+
+_Noreturn static void child(const cgwd_spawn *spawn, const struct plan *plan)
+{
+    const cgw_spec *spec = spawn->spec;
+
+    reset_signals();
+    place_descriptors(spawn);
+    setsid();
+    become_user(spec, plan);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+        give_up("giving up privileges", NULL);
+    }
+    if (spec->umask >= 0) {
+        umask((mode_t)spec->umask);
+    }
+    enter_directory(spec);
+    execve(plan->argv[0], plan->argv, plan->envp);
+    give_up("CGatewayPython", plan->argv[0]);
+}
+
+/* ---- in the supervisor ------------------------------------------------------ */
+
+pid_t cgwd_spawn_exec(const cgwd_spawn *spawn, apr_pool_t *p)
+{
+    struct plan plan = {.argv = make_argv(spawn, p),
+                        .envp = cgwd_environment(spawn->spec, p)};
+    pid_t pid;
+
+    plan_groups(&plan, spawn->spec);
+    pid = fork();
+    if (pid == 0) {
+        child(spawn, &plan);
+    }
+    return pid;
+}

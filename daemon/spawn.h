@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CGWD_SPAWN_H
+#define CGWD_SPAWN_H
+
+#include <sys/types.h>
+
+#include "cgw_spec.h"
+
+/* What a process of a group is exec'ed with. */
+typedef struct cgwd_spawn {
+    const cgw_spec *spec;
+    const char *library;    /* directory of bootstrap.py */
+    int control;            /* becomes CGW_CONTROL_FD */
+    int listener;           /* becomes CGW_LISTEN_FD */
+    int output;             /* becomes stdout and stderr */
+} cgwd_spawn;
+
+/* Fork and exec. Returns the pid, or -1 with errno where fork failed. A step
+ * that fails in the child (switching user, chdir, exec) is said in one line on
+ * its stderr, and it exits with 127. Memory comes from p. */
+pid_t cgwd_spawn_exec(const cgwd_spawn *spawn, apr_pool_t *p);
+
+#endif

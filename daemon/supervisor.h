@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CGWD_SUPERVISOR_H
+#define CGWD_SUPERVISOR_H
+
+#include <apr_hash.h>
+#include <apr_pools.h>
+
+#include "loop.h"
+
+struct cgwd_generation;
+
+/* The whole of cgatewayd's state, handed to who needs it; there are no
+ * globals. */
+typedef struct cgwd_supervisor {
+    cgwd_loop *loop;
+    apr_pool_t *pool;
+    const char *library;        /* directory of cgatewayd and bootstrap.py */
+    const char *rundir;
+    int lock;                   /* CGW_LOCK_FD, -1 once given up */
+    int log;                    /* the main server's error log */
+    int ending;
+    cgwd_timer end_timer;
+
+    apr_hash_t *groups;         /* name -> cgwd_group */
+    apr_hash_t *processes;      /* pid -> cgwd_process */
+    unsigned nprocesses;        /* with those whose pid is not known yet */
+
+    unsigned starting;          /* generations that import their application */
+    struct cgwd_generation *waiting, **waiting_end; /* to be started, FIFO */
+} cgwd_supervisor;
+
+/* How many generations import at a time. */
+#define CGWD_STARTING_MAX 4
+/* How long processes have to end by themselves when httpd has ended. */
+#define CGWD_END_MS 3000
+
+/* httpd has ended: give the runtime directory free, then end everything. */
+void cgwd_supervisor_end(cgwd_supervisor *sup, const char *why);
+/* After a process has gone: stops the loop when that was the last. */
+void cgwd_supervisor_check_end(cgwd_supervisor *sup);
+
+#endif

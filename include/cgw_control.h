@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CGW_CONTROL_H
+#define CGW_CONTROL_H
+
+/*
+ * Control messages: fixed-size structs over SOCK_SEQPACKET socket pairs, in
+ * host byte order (both ends are on one machine and of one build, which the
+ * version in each message checks).
+ *
+ * 1. httpd's parent <-> cgatewayd. cgatewayd inherits its end as descriptor
+ *    CGW_SUPERVISOR_FD. The parent sends, at every post_config:
+ *
+ *      CONFIG  arg = number of groups; descriptors: [0] memfd with that many
+ *              encoded specs (cgw_spec.h) one after another, [1] the main
+ *              server's error log
+ *      GROUP   arg = index; descriptors: [0] listening socket, [1] the error
+ *              log of the virtual host that owns the group; once per group
+ *      COMMIT  arg = CGW_COMMIT_GRACEFUL or CGW_COMMIT_RESTART
+ *
+ *    cgatewayd answers ACCEPTED (arg = number of groups) or REFUSED (arg =
+ *    errno). End of file from the parent means httpd has ended: remove the
+ *    socket files and the runtime directory, end every process, exit.
+ *
+ * 2. cgatewayd <-> a process of a group (template or worker), which inherits
+ *    its end as descriptor CGW_CONTROL_FD.
+ *
+ *      process -> supervisor
+ *        READY    after import; arg = CGW_READY_* flags
+ *        FAILED   arg = enum cgw_start_failure; the reason is on stderr
+ *        SERVING  the worker accepts requests
+ *        DRAINED  the worker has stopped accepting and has no request left
+ *      supervisor -> process
+ *        FORK     become a template: fork a worker (twice, so that it is the
+ *                 supervisor's child); descriptors: [0] its control channel,
+ *                 [1] its output pipe (stdout and stderr)
+ *        SERVE    be a worker: start the threads, accept requests
+ *        DRAIN    stop accepting, finish what runs, exit 0
+ *
+ *    The supervisor learns a forked worker's pid from SCM_CREDENTIALS
+ *    (SO_PASSCRED on its end) of the worker's first message. End of file from
+ *    the supervisor means the same as DRAIN.
+ */
+
+#include <stdint.h>
+
+#define CGW_CONTROL_VERSION 1
+#define CGW_CONTROL_MAGIC 0x31574743u /* "CGW1" */
+
+/* Descriptors that a program inherits. */
+#define CGW_SUPERVISOR_FD 3   /* cgatewayd: its end to httpd's parent */
+#define CGW_LOCK_FD 4         /* cgatewayd: flock on <runtime dir>/lock */
+#define CGW_CONTROL_FD 3      /* template, worker: its end to cgatewayd */
+#define CGW_LISTEN_FD 4       /* template, worker: the group's socket */
+
+#define CGW_MESSAGE_TABLE(X)                                                  \
+    X(CONFIG, 1) X(GROUP, 2) X(COMMIT, 3) X(ACCEPTED, 4) X(REFUSED, 5)        \
+    X(READY, 16) X(FAILED, 17) X(SERVING, 18) X(DRAINED, 19)                  \
+    X(FORK, 32) X(SERVE, 33) X(DRAIN, 34)
+
+enum cgw_message_type {
+#define X(sym, value) CGW_MSG_##sym = value,
+    CGW_MESSAGE_TABLE(X)
+#undef X
+};
+
+#define CGW_COMMIT_GRACEFUL 0
+#define CGW_COMMIT_RESTART 1
+
+/* READY flags */
+#define CGW_READY_FORKABLE 0x1  /* one thread, no socket open after import */
+
+enum cgw_start_failure {
+    CGW_START_IMPORT = 1,       /* importing the application raised */
+    CGW_START_CALLABLE = 2,     /* no such name in the module, not callable */
+    CGW_START_INTERPRETER = 3   /* Python too old, extension not loadable */
+};
+
+struct cgw_message {
+    uint32_t magic;             /* CGW_CONTROL_MAGIC */
+    uint16_t version;           /* CGW_CONTROL_VERSION */
+    uint16_t type;              /* enum cgw_message_type */
+    uint64_t arg;
+};
+
+#define CGW_MESSAGE_MAX_FDS 2
+
+/* Both wait while the peer's queue is full or empty unless the descriptor is
+ * non-blocking. Descriptors are received close-on-exec. Return 0 or an errno:
+ * EPIPE at end of file, EPROTO for a malformed message (its descriptors are
+ * closed), EAGAIN as usual. Implemented in common/control.c, libc only. */
+int cgw_message_send(int fd, enum cgw_message_type type, uint64_t arg,
+                     const int *fds, int nfds);
+/* fds has room for CGW_MESSAGE_MAX_FDS, unused entries are set to -1; pid (may
+ * be NULL) receives the sender's pid where SO_PASSCRED is on, else 0. */
+int cgw_message_recv(int fd, struct cgw_message *out,
+                     int fds[CGW_MESSAGE_MAX_FDS], int *pid);
+const char *cgw_message_name(unsigned type);
+
+/*
+ * Command line of a process of a group, exec'ed by cgatewayd:
+ *
+ *   <python> <library dir>/bootstrap.py <group> <application> <threads>
+ *            <processes> <sys.path entries...>
+ *
+ * <library dir> is the directory that holds cgatewayd, bootstrap.py and
+ * _cgateway*.so. Environment: the group's, nothing else.
+ */
+
+#endif

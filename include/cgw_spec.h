@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CGW_SPEC_H
+#define CGW_SPEC_H
+
+/*
+ * The spec of a group: everything configured for it. The module writes specs
+ * into one memfd per configuration, the supervisor reads them. Text lists are
+ * vectors of NUL-terminated strings. Codec: common/spec.c (APR, neither httpd
+ * nor Python).
+ */
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+#include <stdint.h>
+
+/* X(type, field, default)  -- the numbers of a spec. Times are milliseconds. */
+#define CGW_SPEC_NUMBERS(X)                                                   \
+    X(uid, -1)                  /* -1: do not switch */                       \
+    X(gid, -1)                                                                \
+    X(umask, -1)                /* -1: inherit */                             \
+    X(processes, 2)                                                           \
+    X(threads, 8)                                                             \
+    X(start_timeout, 60000)                                                   \
+    X(drain_timeout, 60000)                                                   \
+    X(reload_on_graceful, 1)    /* 1 always, 0 only when changed */
+
+/* X(field) -- the single strings of a spec; NULL when not configured */
+#define CGW_SPEC_STRINGS(X)                                                   \
+    X(name)                     /* identity of the group */                   \
+    X(application)              /* module, module:callable or .wsgi path */   \
+    X(settings)                 /* DJANGO_SETTINGS_MODULE */                  \
+    X(python)                   /* absolute path of the interpreter */        \
+    X(directory)                /* working directory */                       \
+    X(user)                     /* login name that uid stands for */          \
+    X(home)                     /* home directory of that user */             \
+    X(socket)                   /* absolute path of the listening socket */
+
+/* X(field) -- lists of strings */
+#define CGW_SPEC_LISTS(X)                                                     \
+    X(path)                     /* sys.path entries, in order */              \
+    X(env)                      /* NAME=VALUE, complete but for the base */
+
+typedef struct cgw_spec {
+#define X(field, def) int64_t field;
+    CGW_SPEC_NUMBERS(X)
+#undef X
+#define X(field) const char *field;
+    CGW_SPEC_STRINGS(X)
+#undef X
+#define X(field) apr_array_header_t *field; /* of const char * */
+    CGW_SPEC_LISTS(X)
+#undef X
+} cgw_spec;
+
+#define CGW_SPEC_VERSION 1
+#define CGW_DIGEST_HEX 40   /* SHA-1 in hexadecimal, without the NUL */
+
+/* A spec with its defaults; lists are empty arrays. Never NULL. */
+cgw_spec *cgw_spec_create(apr_pool_t *p);
+/* Append the encoded spec to an apr_array_header_t of char (bytes). */
+void cgw_spec_encode(const cgw_spec *spec, apr_array_header_t *bytes);
+/* Decode one spec from bytes[0..len) at *pos; moves *pos behind it. Result in
+ * pool p, bytes are copied. APR_EINVAL where the bytes are malformed. */
+apr_status_t cgw_spec_decode(cgw_spec **out, const char *bytes, apr_size_t len,
+                             apr_size_t *pos, apr_pool_t *p);
+/* Hex digest over everything in the spec. */
+const char *cgw_spec_digest(const cgw_spec *spec, apr_pool_t *p);
+
+#endif

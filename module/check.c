@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "check.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "apr_strings.h"
+
+#include "parse.h"
+#include "user.h"
+
+/* A path that a directive names; said is the directive, value and place. */
+typedef struct named_path {
+    const char *said;
+    const char *path;
+} named_path;
+
+/* What exists but keeps the group's user out is a warning: access control
+ * lists and capabilities may grant what the permission bits do not. */
+static void check_reach(cgwm_report *report, const cgw_spec *spec,
+                        const named_path *named, int bits)
+{
+    const char *at = cgwm_user_obstacle(spec, named->path, bits, report->p);
+
+    if (at) {
+        cgwm_report_warning(report, CGW_LOGNO(0047) "group %s: %s: the permissions of "
+            "%s seem to keep the group's user %s out. If the application does not start, "
+            "grant that user access (chmod, chown, setfacl), or set CGatewayUser.",
+            spec->name, named->said, at, spec->user ? spec->user : "(no name)");
+    }
+}
+
+static void check_directory(cgwm_report *report, const cgw_spec *spec,
+                            const named_path *named)
+{
+    struct stat st;
+
+    if (stat(named->path, &st)) {
+        cgwm_report_error(report, CGW_LOGNO(0044) "group %s: %s: the directory %s cannot "
+            "be used: %s. Create it, or correct the path.", spec->name, named->said,
+            named->path, strerror(errno));
+    }
+    else if (!S_ISDIR(st.st_mode)) {
+        cgwm_report_error(report, CGW_LOGNO(0045) "group %s: %s: %s is not a directory. "
+            "Name the directory that holds it.", spec->name, named->said, named->path);
+    }
+    else {
+        check_reach(report, spec, named, R_OK | X_OK);
+    }
+}
+
+/* An entry of sys.path may also be an archive. */
+static void check_import_path(cgwm_report *report, const cgw_spec *spec,
+                              const named_path *named)
+{
+    struct stat st;
+
+    if (cgwm_is_archive(named->path) && !stat(named->path, &st)
+        && S_ISREG(st.st_mode)) {
+        check_reach(report, spec, named, R_OK);
+    }
+    else {
+        check_directory(report, spec, named);
+    }
+}
+
+static void check_import_paths(cgwm_report *report, const cgwm_definition *def,
+                               const cgw_spec *spec)
+{
+    for (int i = 0; i < def->path->nelts; i++) {
+        const cgwm_word *word = &APR_ARRAY_IDX(def->path, i, cgwm_word);
+        check_import_path(report, spec, &(named_path){
+            .said = apr_psprintf(report->p, "CGatewayPath %s (%s)", word->value,
+                                 word->where),
+            .path = word->value,
+        });
+    }
+}
+
+static void check_application(cgwm_report *report, const cgwm_definition *def,
+                              const cgw_spec *spec)
+{
+    struct stat st;
+    named_path named = {
+        cgwm_definition_quote(def, CGWM_APPLICATION, report->p), spec->application
+    };
+
+    if (!cgwm_is_application_file(spec->application)) {
+        return;
+    }
+    if (stat(named.path, &st)) {
+        cgwm_report_error(report, CGW_LOGNO(0046) "group %s: %s: the file %s cannot be "
+            "used: %s. Create it, or correct the path; a relative one begins at "
+            "CGatewayWorkingDirectory, or else at ServerRoot.", spec->name, named.said,
+            named.path, strerror(errno));
+    }
+    else if (!S_ISREG(st.st_mode)) {
+        cgwm_report_error(report, CGW_LOGNO(0048) "group %s: %s: %s is not a file. Name "
+            "the .wsgi file itself, or a module with CGatewayPath for its directory.",
+            spec->name, named.said, named.path);
+    }
+    else {
+        check_reach(report, spec, &named, R_OK);
+    }
+}
+
+static void check_interpreter(cgwm_report *report, const cgwm_definition *def,
+                              const cgw_spec *spec)
+{
+    struct stat st;
+    named_path named = {
+        cgwm_definition_quote(def, CGWM_PYTHON, report->p), spec->python
+    };
+
+    if (!spec->python) {
+        return;     /* reported where it was looked for */
+    }
+    if (stat(named.path, &st)) {
+        cgwm_report_error(report, CGW_LOGNO(0040) "group %s: %s: the interpreter %s "
+            "cannot be used: %s. Create the virtual environment (python3 -m venv), or "
+            "correct the path.", spec->name, named.said, named.path, strerror(errno));
+    }
+    else if (!S_ISREG(st.st_mode) || access(named.path, X_OK)) {
+        cgwm_report_error(report, CGW_LOGNO(0041) "group %s: %s: %s is not an executable "
+            "file. Name a Python interpreter or the directory of a virtual environment.",
+            spec->name, named.said, named.path);
+    }
+    else {
+        check_reach(report, spec, &named, X_OK);
+    }
+}
+
+void cgwm_check_group(cgwm_report *report, const cgwm_definition *def,
+                      const cgw_spec *spec)
+{
+    check_application(report, def, spec);
+    check_interpreter(report, def, spec);
+    check_import_paths(report, def, spec);
+    if (spec->directory) {
+        check_directory(report, spec, &(named_path){
+            .said = cgwm_definition_quote(def, CGWM_DIRECTORY, report->p),
+            .path = spec->directory,
+        });
+    }
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CGWM_CONFIG_H
+#define CGWM_CONFIG_H
+
+/* What the directives of httpd.conf say, per server and per directory, and
+ * the groups that result. Filled by module/directives.c while httpd reads its
+ * configuration, resolved and checked once by cgwm_groups_resolve(). */
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "apr_hash.h"
+#include "httpd.h"
+#include "http_config.h"
+
+#include "cgw_spec.h"
+
+extern module AP_MODULE_DECLARE_DATA cgateway_module;
+
+/* A group as the configuration defines it. Lives in pconf. */
+typedef struct cgwm_group {
+    cgw_spec *spec;
+    const char *where;      /* file:line of its first definition */
+    server_rec *owner;      /* its ErrorLog gets the group's output */
+    const char *handler;    /* "cgateway:<name>" */
+    struct sockaddr_un address;
+    socklen_t address_len;
+} cgwm_group;
+
+/* A URL prefix of a virtual host that belongs to a group. */
+typedef struct cgwm_mount {
+    const char *prefix;     /* without trailing slash; "" for "/" */
+    apr_size_t prefix_len;
+    const char *group_name; /* NULL: the virtual host's own group */
+    const char *where;      /* file:line */
+    cgwm_group *group;      /* set by cgwm_groups_resolve */
+} cgwm_mount;
+
+typedef struct cgwm_server_conf {
+    server_rec *server;
+    const char *runtime_dir;        /* CGatewayRuntimeDir; main server only */
+    struct cgwm_definition *own;    /* directives directly in the virtual host;
+                                       NULL when there are none */
+    apr_array_header_t *named;      /* <CGatewayGroup>s, definition pointers */
+    apr_array_header_t *mounts;     /* cgwm_mount; longest prefix first once
+                                       resolved */
+    apr_hash_t *groups;             /* main server only, once resolved:
+                                       name -> cgwm_group, of all servers */
+} cgwm_server_conf;
+
+/* Request directives; merged by location. -1 or UNSET: not configured, use the
+ * accessors below. */
+typedef struct cgwm_dir_conf {
+    int pass_authorization;
+    apr_off_t body_buffer;
+} cgwm_dir_conf;
+
+#define CGWM_DEFAULT_BODY_BUFFER (64 * 1024)
+
+static inline cgwm_server_conf *cgwm_server_conf_get(const server_rec *s)
+{
+    return ap_get_module_config(s->module_config, &cgateway_module);
+}
+
+static inline cgwm_dir_conf *cgwm_dir_conf_get(const request_rec *r)
+{
+    return ap_get_module_config(r->per_dir_config, &cgateway_module);
+}
+
+/* Find every group of every server, merge equal definitions, bind mounts,
+ * check what can be checked without starting anything (users, interpreters,
+ * directories, files, socket paths). Reports every problem found through
+ * ap_log_error (with directive, value, file:line and remedy) and returns
+ * HTTP_INTERNAL_SERVER_ERROR if there was one, else OK. For the check_config
+ * hook; idempotent. */
+int cgwm_groups_resolve(apr_pool_t *pconf, apr_pool_t *ptemp,
+                        server_rec *main_server);
+
+/* The group of that name, or NULL. After cgwm_groups_resolve. */
+cgwm_group *cgwm_group_find(const server_rec *main_server, const char *name);
+
+/* The mount of this server with the longest prefix of uri that ends at a
+ * slash or at the end, or NULL. */
+const cgwm_mount *cgwm_mount_find(const cgwm_server_conf *conf,
+                                  const char *uri);
+
+void *cgwm_server_conf_create(apr_pool_t *p, server_rec *s);
+void *cgwm_server_conf_merge(apr_pool_t *p, void *base, void *add);
+void *cgwm_dir_conf_create(apr_pool_t *p, char *dir);
+void *cgwm_dir_conf_merge(apr_pool_t *p, void *base, void *add);
+
+extern const command_rec cgwm_directives[];
+
+/* Absolute path of the directory with the sockets. After resolve. */
+const char *cgwm_runtime_dir(const server_rec *main_server, apr_pool_t *p);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CGWM_DEFINITION_H
+#define CGWM_DEFINITION_H
+
+/* A group's directives as they are written: what a <CGatewayGroup>, or the
+ * directives directly in a virtual host, say. group.c makes groups of them. */
+
+#include "config.h"
+
+/*
+ * The directives of a group; this table is the one place where they are listed.
+ * X(symbol, name, setter, fewest words, most words, field of cgw_spec, low,
+ *   high, help). The setter is directives.c's set_<setter>; low and high bound
+ * the numbers (times in milliseconds).
+ */
+#define CGWM_ANY_WORDS 64
+#define CGWM_GROUP_TABLE(X)                                                   \
+    X(APPLICATION, "CGatewayApplication", application, 1, 1, application,     \
+      0, 0, "module, module:callable or a .wsgi file")                        \
+    X(SETTINGS, "CGatewaySettings", settings, 1, 1, settings, 0, 0,           \
+      "DJANGO_SETTINGS_MODULE of this group")                                 \
+    X(PYTHON, "CGatewayPython", file, 1, 1, python, 0, 0,                     \
+      "a virtual environment or an interpreter")                              \
+    X(PATH, "CGatewayPath", path, 1, CGWM_ANY_WORDS, path, 0, 0,              \
+      "directories that Python imports from")                                 \
+    X(DIRECTORY, "CGatewayWorkingDirectory", file, 1, 1, directory, 0, 0,     \
+      "current directory of the workers")                                     \
+    X(USER, "CGatewayUser", user, 1, 2, uid, 0, 0,                            \
+      "user [group] that the workers run as")                                 \
+    X(UMASK, "CGatewayUmask", umask, 1, 1, umask, 0, 0777,                    \
+      "umask of the workers, octal")                                          \
+    X(ENV, "CGatewayEnv", env, 1, 2, env, 0, 0,                               \
+      "NAME [value]: an environment variable of the workers")                 \
+    X(ENV_FILE, "CGatewayEnvFile", env_file, 1, 1, env, 0, 0,                 \
+      "a file of NAME=value lines")                                           \
+    X(PASS_ENV, "CGatewayPassEnv", pass_env, 1, CGWM_ANY_WORDS, env, 0, 0,    \
+      "variables of httpd's own environment to pass on")                      \
+    X(PROCESSES, "CGatewayProcesses", number, 1, 1, processes, 1, 1000,       \
+      "worker processes, 1 to 1000")                                          \
+    X(THREADS, "CGatewayThreads", number, 1, 1, threads, 1, 512,              \
+      "request threads of each process, 1 to 512")                            \
+    X(START_TIMEOUT, "CGatewayStartTimeout", duration, 1, 1, start_timeout,   \
+      1000, 3600000, "how long the application may take to load")             \
+    X(DRAIN_TIMEOUT, "CGatewayDrainTimeout", duration, 1, 1, drain_timeout,   \
+      0, 86400000, "how long a replaced process may finish its requests")     \
+    X(RELOAD_ON_GRACEFUL, "CGatewayReloadOnGraceful", reload, 1, 1,           \
+      reload_on_graceful, 0, 1, "always or changed")
+
+enum cgwm_field {
+#define X(sym, ...) CGWM_##sym,
+    CGWM_GROUP_TABLE(X)
+#undef X
+    CGWM_FIELD_COUNT
+};
+
+/* One directive as written. */
+typedef struct cgwm_statement {
+    enum cgwm_field field;
+    const char *text;           /* all its words */
+    const char *where;          /* file:line */
+} cgwm_statement;
+
+/* One word of a directive that may be repeated. */
+typedef struct cgwm_word {
+    const char *value;
+    const char *where;
+} cgwm_word;
+
+typedef struct cgwm_definition {
+    const char *name;           /* of <CGatewayGroup>; NULL: named after its
+                                   virtual host */
+    const char *where;          /* file:line: of the section, or of the first
+                                   directive */
+    server_rec *server;
+    const ap_directive_t *scope; /* the <VirtualHost> around a definition
+                                   without name; NULL: the main server */
+    cgw_spec *spec;             /* numbers and single words that were given */
+    const char *user, *user_group;      /* CGatewayUser */
+    apr_array_header_t *statements;     /* cgwm_statement, in order */
+    apr_array_header_t *path, *env, *env_files, *pass_env; /* cgwm_word */
+} cgwm_definition;
+
+cgwm_definition *cgwm_definition_create(const char *name, const char *where,
+                                        server_rec *server, apr_pool_t *p);
+/* Record a directive. */
+void cgwm_definition_add(cgwm_definition *def, enum cgwm_field field,
+                         const char *text, const char *where);
+/* The last statement of that directive, which is the one that counts; NULL
+ * where there is none. */
+const cgwm_statement *cgwm_definition_last(const cgwm_definition *def,
+                                           enum cgwm_field field);
+/* "CGatewayThreads 4 (file:line)" of the last statement; "no CGatewayThreads
+ * (file:line)" with the definition's place where there is none. */
+const char *cgwm_definition_quote(const cgwm_definition *def,
+                                  enum cgwm_field field, apr_pool_t *p);
+/* "CGatewayThreads" */
+const char *cgwm_field_name(enum cgwm_field field);
+/* Whether a directive (by name, any case) is one of a group's. */
+int cgwm_is_group_directive(const char *name);
+
+/* The first directive that makes spec a of definition da differ from spec b of
+ * db, as "CGatewayThreads 4 (file:line) against CGatewayThreads 8 (file:line)". */
+const char *cgwm_definition_difference(const cgwm_definition *da,
+                                       const cgw_spec *a,
+                                       const cgwm_definition *db,
+                                       const cgw_spec *b, apr_pool_t *p);
+
+#endif

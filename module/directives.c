@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The directives: each checks the words of one and writes them down. What
+ * needs more than the words (users, files, other directives) is check.c's and
+ * group.c's. A returned text becomes httpd's "Syntax error on line ... of ...". */
+
+#include <stddef.h>
+
+#include "apr_cstr.h"
+#include "apr_strings.h"
+
+#include "cgw_log.h"
+#include "definition.h"
+#include "parse.h"
+
+/* More would only hold memory of an httpd child; longer bodies are streamed. */
+#define BODY_BUFFER_MAX (64 << 20)
+
+/* One directive of a group, being set. */
+typedef struct setting {
+    cmd_parms *cmd;
+    apr_pool_t *p;
+    cgwm_definition *def;
+    enum cgwm_field field;
+    const char *name;       /* of the directive */
+    const char *where;
+    int argc;
+    char *const *argv;
+    int64_t *number;        /* its field of the spec, by type */
+    const char **string;
+    int64_t low, high;
+} setting;
+
+static const char *where(cmd_parms *cmd)
+{
+    return apr_psprintf(cmd->pool, "%s:%d", cmd->directive->filename,
+                        cmd->directive->line_num);
+}
+
+static cgwm_server_conf *server_conf(cmd_parms *cmd)
+{
+    return cgwm_server_conf_get(cmd->server);
+}
+
+/* A path of the configuration: relative ones begin at ServerRoot. */
+static const char *absolute(const char *name, const char *path, apr_pool_t *p,
+                            const char **error)
+{
+    const char *file = *path ? ap_server_root_relative(p, path) : NULL;
+
+    if (!file) {
+        *error = apr_psprintf(p, CGW_LOGNO(0017) "%s '%s' is not a path that can "
+            "be used. Write an absolute path, or one relative to ServerRoot.",
+            name, path);
+    }
+    return file;
+}
+
+static void push_word(apr_array_header_t *words, const char *value,
+                      const char *where)
+{
+    APR_ARRAY_PUSH(words, cgwm_word) = (cgwm_word){.value = value, .where = where};
+}
+
+/* ---- setters of group directives --------------------------------------- */
+
+static const char *set_application(const setting *s)
+{
+    if (!cgwm_is_application(s->argv[0])) {
+        return apr_psprintf(s->p, CGW_LOGNO(0005) "%s '%s' names no application. "
+            "Write a module (shop.wsgi), a module and its application callable "
+            "(shop.wsgi:application) or the path, with a '/', of a .wsgi file.",
+            s->name, s->argv[0]);
+    }
+    *s->string = s->argv[0];
+    return NULL;
+}
+
+static const char *set_settings(const setting *s)
+{
+    if (!cgwm_is_module_name(s->argv[0])) {
+        return apr_psprintf(s->p, CGW_LOGNO(0006) "%s '%s' is not the name of a "
+            "Python module. Write it as Python imports it, for example "
+            "shop.settings, not as a path.", s->name, s->argv[0]);
+    }
+    *s->string = s->argv[0];
+    return NULL;
+}
+
+static const char *set_file(const setting *s)
+{
+    const char *error = NULL;
+
+    *s->string = absolute(s->name, s->argv[0], s->p, &error);
+    return error;
+}
+
+static const char *set_path(const setting *s)
+{
+    const char *error = NULL;
+
+    for (int i = 0; i < s->argc && !error; i++) {
+        push_word(s->def->path, absolute(s->name, s->argv[i], s->p, &error),
+                  s->where);
+    }
+    return error;
+}
+
+static const char *set_user(const setting *s)
+{
+    const char *colon = strchr(s->argv[0], ':');
+    const char *user = s->argv[0];
+    const char *group = s->argc > 1 ? s->argv[1] : NULL;
+
+    if (colon && !group) {
+        user = apr_pstrmemdup(s->p, user, (apr_size_t)(colon - user));
+        group = colon + 1;
+    }
+    if (!*user || (group && !*group) || strchr(user, ':')) {
+        return apr_psprintf(s->p, CGW_LOGNO(0008) "%s %s is not a user and a "
+            "group. Write: %s user, %s user group, or user:group; #1000 stands "
+            "for a number.", s->name, s->cmd->directive->args, s->name, s->name);
+    }
+    s->def->user = user;
+    s->def->user_group = group;
+    return NULL;
+}
+
+static const char *set_umask(const setting *s)
+{
+    if (!cgwm_parse_umask(s->argv[0], s->number)) {
+        return apr_psprintf(s->p, CGW_LOGNO(0003) "%s '%s' is not an octal number "
+            "from 0 to 0777. Write for example 027.", s->name, s->argv[0]);
+    }
+    return NULL;
+}
+
+static const char *bad_env_name(const setting *s, const char *name)
+{
+    const char *equals = strchr(name, '=');
+
+    return apr_psprintf(s->p, CGW_LOGNO(0007) "%s '%s' is not the name of an "
+        "environment variable (letters, digits and '_', not beginning with a "
+        "digit).%s", s->name, name,
+        equals ? " Write the name and the value as two words, without '='." : "");
+}
+
+static const char *set_env(const setting *s)
+{
+    if (!cgwm_is_env_name(s->argv[0])) {
+        return bad_env_name(s, s->argv[0]);
+    }
+    push_word(s->def->env, apr_pstrcat(s->p, s->argv[0], "=",
+                                       s->argc > 1 ? s->argv[1] : "", NULL),
+              s->where);
+    return NULL;
+}
+
+static const char *set_env_file(const setting *s)
+{
+    const char *error = NULL;
+
+    push_word(s->def->env_files, absolute(s->name, s->argv[0], s->p, &error),
+              s->where);
+    return error;
+}
+
+static const char *set_pass_env(const setting *s)
+{
+    for (int i = 0; i < s->argc; i++) {
+        if (!cgwm_is_env_name(s->argv[i])) {
+            return bad_env_name(s, s->argv[i]);
+        }
+        push_word(s->def->pass_env, s->argv[i], s->where);
+    }
+    return NULL;
+}
+
+static const char *set_number(const setting *s)
+{
+    if (!cgwm_parse_int(s->argv[0], s->low, s->high, s->number)) {
+        return apr_psprintf(s->p, CGW_LOGNO(0001) "%s '%s' is out of range. Write "
+            "a whole number from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT ".",
+            s->name, s->argv[0], (apr_int64_t)s->low, (apr_int64_t)s->high);
+    }
+    return NULL;
+}
+
+static const char *set_duration(const setting *s)
+{
+    int64_t ms;
+
+    if (!cgwm_parse_duration(s->argv[0], &ms) || ms < s->low || ms > s->high) {
+        return apr_psprintf(s->p, CGW_LOGNO(0002) "%s '%s' is out of range. Write a "
+            "time from %s to %s: seconds, or a number with ms, s, min or h.",
+            s->name, s->argv[0], cgwm_format_duration(s->low, s->p),
+            cgwm_format_duration(s->high, s->p));
+    }
+    *s->number = ms;
+    return NULL;
+}
+
+static const char *set_reload(const setting *s)
+{
+    if (!apr_cstr_casecmp(s->argv[0], "always")) {
+        *s->number = 1;
+    }
+    else if (!apr_cstr_casecmp(s->argv[0], "changed")) {
+        *s->number = 0;
+    }
+    else {
+        return apr_psprintf(s->p, CGW_LOGNO(0014) "%s '%s' is neither always (a "
+            "graceful restart reloads the application) nor changed (only when its "
+            "configuration changed). Write one of the two.", s->name, s->argv[0]);
+    }
+    return NULL;
+}
+
+/* ---- the dispatcher of group directives -------------------------------- */
+
+typedef struct group_directive {
+    enum cgwm_field field;
+    const char *(*set)(const setting *s);
+    int fewest, most;
+    apr_size_t offset;
+    int64_t low, high;
+} group_directive;
+
+static const group_directive group_directives[] = {
+#define X(sym, name, setter, fewest, most, member, low, high, help)           \
+    [CGWM_##sym] = {CGWM_##sym, set_##setter, fewest, most,                   \
+                    offsetof(cgw_spec, member), low, high},
+    CGWM_GROUP_TABLE(X)
+#undef X
+};
+
+static int is_in_group_section(const cmd_parms *cmd)
+{
+    const ap_directive_t *parent = cmd->directive->parent;
+
+    return parent && !ap_cstr_casecmp(parent->directive, "<CGatewayGroup");
+}
+
+/* The definition that a directive belongs to: the <CGatewayGroup> around it,
+ * which is the one opened last, or the virtual host's own. */
+static cgwm_definition *definition_of(cmd_parms *cmd)
+{
+    cgwm_server_conf *conf = server_conf(cmd);
+
+    if (is_in_group_section(cmd)) {
+        return APR_ARRAY_IDX(conf->named, conf->named->nelts - 1,
+                             cgwm_definition *);
+    }
+    if (!conf->own) {
+        conf->own = cgwm_definition_create(NULL, where(cmd), cmd->server, cmd->pool);
+        conf->own->scope = cmd->directive->parent;
+    }
+    return conf->own;
+}
+
+/* httpd takes a '#' behind a directive for a word of it. A quoted one is meant. */
+static int has_comment(const setting *s, int most)
+{
+    const char *args = s->cmd->directive->args;
+    int quoted = strstr(args, "\"#\"") || strstr(args, "'#'");
+
+    for (int i = 1; i < s->argc; i++) {
+        const char *word = s->argv[i];
+        if (word[0] == '#' && ((!word[1] && !quoted) || s->argc > most)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static const char *check_words(const setting *s, const group_directive *d)
+{
+    static const char *const amounts[] = {"one word", "one or two words"};
+
+    if (has_comment(s, d->most)) {
+        return apr_psprintf(s->p, CGW_LOGNO(0016) "%s %s: httpd has no comments behind "
+            "a directive. Put the comment on a line of its own.", s->name,
+            s->cmd->directive->args);
+    }
+    if (s->argc < d->fewest || s->argc > d->most) {
+        return apr_psprintf(s->p, CGW_LOGNO(0012) "%s %s: takes %s, not %d. "
+            "docs/directives.md shows an example; words with spaces need quotes.",
+            s->name, s->cmd->directive->args,
+            d->most <= 2 ? amounts[d->most - 1] : "one word or more", s->argc);
+    }
+    return NULL;
+}
+
+static const char *set_group_directive(cmd_parms *cmd, void *dir, int argc,
+                                       char *const argv[])
+{
+    const group_directive *d = cmd->info;
+    cgwm_definition *def = definition_of(cmd);
+    void *value = (char *)def->spec + d->offset;
+    setting s = {
+        .cmd = cmd, .p = cmd->pool, .def = def, .field = d->field,
+        .name = cgwm_field_name(d->field), .where = where(cmd), .argc = argc,
+        .argv = argv, .number = value, .string = value, .low = d->low,
+        .high = d->high,
+    };
+    const char *error = check_words(&s, d);
+
+    (void)dir;
+    if (!error) {
+        error = d->set(&s);
+    }
+    if (!error) {
+        cgwm_definition_add(def, d->field, cmd->directive->args, s.where);
+    }
+    /* cppcheck-suppress returnDanglingLifetime ; the text is in cmd->pool */
+    return error;
+}
+
+/* ---- the section ------------------------------------------------------- */
+
+/* "name>" -> name, NULL where it is not a group's name */
+static const char *section_name(const char *arg, apr_pool_t *p)
+{
+    const char *end = ap_strrchr_c(arg, '>');
+    const char *words, *name;
+
+    if (!end) {
+        return NULL;
+    }
+    words = apr_pstrmemdup(p, arg, (apr_size_t)(end - arg));
+    name = ap_getword_conf(p, &words);
+    return *words == '\0' && cgwm_is_group_name(name) ? name : NULL;
+}
+
+/* Anything else would silently belong to the server around the section. */
+static const char *check_children(cmd_parms *cmd, const char *name)
+{
+    for (const ap_directive_t *d = cmd->directive->first_child; d; d = d->next) {
+        if (!cgwm_is_group_directive(d->directive)) {
+            return apr_psprintf(cmd->pool, CGW_LOGNO(0010) "%s (%s:%d) is not a "
+                "directive of a group and cannot stand in <CGatewayGroup %s>. Move "
+                "it out of the section.", d->directive, d->filename, d->line_num,
+                name);
+        }
+    }
+    return NULL;
+}
+
+static const char *open_group(cmd_parms *cmd, void *dir, const char *arg)
+{
+    const char *name = section_name(arg, cmd->pool);
+    const char *error;
+
+    (void)dir;
+    if (!name) {
+        return apr_psprintf(cmd->pool, CGW_LOGNO(0009) "<CGatewayGroup %s does not "
+            "name a group. Write <CGatewayGroup name>: one word of letters, digits, "
+            "'.', '_' and '-', at most %d characters.", arg, CGWM_GROUP_NAME_MAX);
+    }
+    error = check_children(cmd, name);
+    if (error) {
+        return error;
+    }
+    APR_ARRAY_PUSH(server_conf(cmd)->named, cgwm_definition *) =
+        cgwm_definition_create(name, where(cmd), cmd->server, cmd->pool);
+    return ap_walk_config(cmd->directive->first_child, cmd, cmd->context);
+}
+
+/* ---- directives of servers and locations ------------------------------- */
+
+static const char *set_mount(cmd_parms *cmd, void *dir, const char *text,
+                             const char *group)
+{
+    cgwm_mount mount = {.group_name = group, .where = where(cmd)};
+
+    (void)dir;
+    if (!cgwm_parse_prefix(text, &mount.prefix, cmd->pool)) {
+        return apr_psprintf(cmd->pool, CGW_LOGNO(0011) "CGatewayMount '%s' is not a "
+            "URL prefix. Write a path that begins with '/', as it is decoded: no "
+            "'%%', '?' or '#', no empty, '.' or '..' segment.", text);
+    }
+    if (group && !cgwm_is_group_name(group)) {
+        return apr_psprintf(cmd->pool, CGW_LOGNO(0015) "CGatewayMount %s '%s': the "
+            "second word is not the name of a group (letters, digits, '.', '_' and "
+            "'-', at most %d). Write the name of a <CGatewayGroup>, or leave it out "
+            "for the virtual host's own group.", text, group, CGWM_GROUP_NAME_MAX);
+    }
+    mount.prefix_len = strlen(mount.prefix);
+    APR_ARRAY_PUSH(server_conf(cmd)->mounts, cgwm_mount) = mount;
+    return NULL;
+}
+
+static const char *set_runtime_dir(cmd_parms *cmd, void *dir, const char *path)
+{
+    const char *error = NULL;
+
+    (void)dir;
+    if (cmd->server->is_virtual) {
+        return apr_psprintf(cmd->pool, CGW_LOGNO(0013) "CGatewayRuntimeDir %s: there "
+            "is one runtime directory for the whole httpd. Move the directive out of "
+            "the <VirtualHost>.", path);
+    }
+    server_conf(cmd)->runtime_dir = absolute("CGatewayRuntimeDir", path, cmd->pool,
+                                             &error);
+    return error;
+}
+
+static const char *set_pass_authorization(cmd_parms *cmd, void *dir, int on)
+{
+    cgwm_dir_conf *conf = dir;
+
+    (void)cmd;
+    conf->pass_authorization = on;
+    return NULL;
+}
+
+static const char *set_body_buffer(cmd_parms *cmd, void *dir, const char *text)
+{
+    cgwm_dir_conf *conf = dir;
+    int64_t bytes;
+
+    if (!cgwm_parse_bytes(text, &bytes) || bytes > BODY_BUFFER_MAX) {
+        return apr_psprintf(cmd->pool, CGW_LOGNO(0004) "CGatewayBodyBuffer '%s' is "
+            "out of range. Write a number of bytes from 0 to %dM, or one with K or M.",
+            text, BODY_BUFFER_MAX >> 20);
+    }
+    conf->body_buffer = bytes;
+    return NULL;
+}
+
+const command_rec cgwm_directives[] = {
+#define X(sym, name, setter, fewest, most, member, low, high, help)           \
+    AP_INIT_TAKE_ARGV(name, set_group_directive,                              \
+                      (void *)&group_directives[CGWM_##sym], RSRC_CONF, help),
+    CGWM_GROUP_TABLE(X)
+#undef X
+    AP_INIT_RAW_ARGS("<CGatewayGroup", open_group, NULL, RSRC_CONF,
+                     "a named group; virtual hosts mount it"),
+    AP_INIT_TAKE12("CGatewayMount", set_mount, NULL, RSRC_CONF,
+                   "URL prefix [group]: where a group's application answers"),
+    AP_INIT_TAKE1("CGatewayRuntimeDir", set_runtime_dir, NULL, RSRC_CONF,
+                  "directory of the groups' sockets"),
+    AP_INIT_FLAG("CGatewayPassAuthorization", set_pass_authorization, NULL,
+                 RSRC_CONF | ACCESS_CONF,
+                 "whether the application sees the Authorization header"),
+    AP_INIT_TAKE1("CGatewayBodyBuffer", set_body_buffer, NULL,
+                  RSRC_CONF | ACCESS_CONF,
+                  "request bodies up to so many bytes are read before a worker is "
+                  "asked"),
+    {.name = NULL},
+};

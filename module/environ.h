@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CGWM_ENVIRON_H
+#define CGWM_ENVIRON_H
+
+/* The REQUEST frame: what the worker makes the WSGI environ from. */
+
+#include "httpd.h"
+
+#include "cgw_wire.h"
+
+typedef struct cgwm_environ_args {
+    const char *script_name;    /* the mount's prefix, not decoded again */
+    apr_size_t script_name_len;
+    const char *path_info;      /* what follows the prefix in r->uri */
+    const char *script_filename; /* the .wsgi file, or NULL */
+    int has_body;
+    int body_is_whole;          /* body_length is final */
+    apr_off_t body_length;
+    int pass_authorization;
+} cgwm_environ_args;
+
+/* Appends the whole frame. buf->failed is set where it is longer than a frame
+ * may be (or memory is short).
+ *
+ * Later pairs of one name replace earlier ones: the variables that httpd's
+ * modules set come first, so that none of them can forge a CGI variable. */
+void cgwm_environ_put(struct cgw_buf *buf, request_rec *r,
+                      const cgwm_environ_args *args);
+
+#endif

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "exchange.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "apr_portable.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "http_protocol.h"
+
+#include "cgw_log.h"
+#include "cgw_wire.h"
+#include "inbox.h"
+#include "response.h"
+
+APLOG_USE_MODULE(cgateway);
+
+/* Longest BODY frame that is sent: what a bucket holds is less, mostly. */
+#define BODY_FRAME_MAX (256 * 1024)
+/* Where the client's socket cannot be waited for (HTTP/2 streams), and where
+ * mod_reqtimeout must get its turn: how often the body is asked for. */
+#define STREAM_POLL_MS 10
+#define REQTIMEOUT_POLL_MS 500
+
+typedef struct exchange {
+    request_rec *r;
+    const cgwm_group *group;
+    const cgwm_environ_args *args;
+    cgwm_body *body;
+    cgwm_inbox *inbox;
+    cgwm_response response;
+    int fd;                     /* to the worker, -1: none */
+    int client_fd;              /* -1: not a socket of this connection's own */
+
+    /* being sent: a frame header or the whole REQUEST, then body bytes */
+    struct cgw_buf request;
+    uint8_t header[CGW_FRAME_HEADER_SIZE];
+    struct iovec out[2];
+    int body_sent;              /* BODY_END is on its way, or none is due */
+    int write_closed;           /* the worker takes no more */
+    apr_interval_time_t stalled;/* how long the client has sent nothing, ms */
+    int body_status;            /* the body broke off: what httpd answers */
+} exchange;
+
+/* ---- connect -------------------------------------------------------------- */
+
+/* Where the queue is full: wait for room, for Timeout at most. */
+static int connect_waiting(exchange *x, int fd)
+{
+    apr_interval_time_t limit = x->r->server->timeout;
+    struct timeval tv = {.tv_sec = apr_time_sec(limit),
+                         .tv_usec = apr_time_usec(limit)};
+    int flags = fcntl(fd, F_GETFL);
+    int rv;
+
+    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0
+        || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0) {
+        return -1;
+    }
+    do {
+        rv = connect(fd, (const struct sockaddr *)&x->group->address,
+                     x->group->address_len);
+    } while (rv < 0 && errno == EINTR);
+    return rv;
+}
+
+static int connect_group(exchange *x)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int rv;
+
+    if (fd < 0) {
+        return errno;
+    }
+    rv = connect(fd, (const struct sockaddr *)&x->group->address,
+                 x->group->address_len);
+    if (rv < 0 && errno == EAGAIN) {
+        rv = connect_waiting(x, fd);
+    }
+    if (rv < 0) {
+        rv = errno;
+        close(fd);
+        return rv;
+    }
+    x->fd = fd;
+    return 0;
+}
+
+static int no_connection(exchange *x, int err)
+{
+    apr_table_setn(x->r->err_headers_out, "Retry-After", "5");
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, err, x->r, CGW_LOGNO(0130)
+                  "%s: cannot connect to %s: %s", x->group->spec->name,
+                  x->group->address.sun_path,
+                  err == EAGAIN ? "its queue is full; the group needs more "
+                                  "processes or threads"
+                                : "restart httpd if the file is gone; "
+                                  "the error log tells why");
+    return HTTP_SERVICE_UNAVAILABLE;
+}
+
+/* ---- to the worker --------------------------------------------------------- */
+
+static int is_sending(const exchange *x)
+{
+    return x->out[0].iov_len || x->out[1].iov_len;
+}
+
+static void advance(exchange *x, size_t n)
+{
+    for (int i = 0; i < 2; i++) {
+        size_t part = n < x->out[i].iov_len ? n : x->out[i].iov_len;
+        x->out[i].iov_base = (char *)x->out[i].iov_base + part;
+        x->out[i].iov_len -= part;
+        n -= part;
+    }
+}
+
+/* Sends what the socket takes. A worker that has answered and closed need not
+ * read the rest: what it said is still to be received. */
+static void send_some(exchange *x)
+{
+    struct msghdr hdr = {.msg_iov = x->out, .msg_iovlen = 2};
+    ssize_t n;
+
+    while (is_sending(x) && !x->write_closed) {
+        n = sendmsg(x->fd, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n >= 0) {
+            advance(x, (size_t)n);
+        }
+        else if (errno == EAGAIN) {
+            return;
+        }
+        else if (errno != EINTR) {
+            x->write_closed = 1;
+        }
+    }
+}
+
+static void start_frame(exchange *x, uint8_t type, const char *data, size_t len)
+{
+    cgw_frame_encode(x->header, type, 0, (uint32_t)len);
+    x->out[0].iov_base = x->header;
+    x->out[0].iov_len = sizeof(x->header);
+    x->out[1].iov_base = (char *)(intptr_t)data;
+    x->out[1].iov_len = len;
+}
+
+/* The client broke off its body. The application must not take what it has
+ * for all of it. */
+static void abort_body(exchange *x, int status)
+{
+    x->body_status = status;
+    x->body_sent = 1;
+    start_frame(x, CGW_FRAME_ABORT, NULL, 0);
+}
+
+/* Takes up the next part of the body once the last one has gone. Returns 1
+ * where only the client can bring things on. */
+static int next_part(exchange *x)
+{
+    const char *data;
+    apr_size_t len;
+    int status = 0;
+    apr_status_t rv = cgwm_body_peek(x->body, &data, &len, 0, &status);
+
+    if (APR_STATUS_IS_EAGAIN(rv)) {
+        return 1;
+    }
+    x->stalled = 0;
+    if (rv != APR_SUCCESS) {
+        abort_body(x, status);
+        return 0;
+    }
+    if (len > BODY_FRAME_MAX) {
+        apr_bucket_split(APR_BRIGADE_FIRST(x->body->bb), BODY_FRAME_MAX);
+        len = BODY_FRAME_MAX;
+    }
+    start_frame(x, len ? CGW_FRAME_BODY : CGW_FRAME_BODY_END, data, len);
+    x->body_sent = len == 0;
+    return 0;
+}
+
+/* Sends as much as there is and the worker takes. Returns 1 where it is the
+ * client that must send first. */
+static int pump_body(exchange *x)
+{
+    for (;;) {
+        int had_body = x->out[1].iov_base != NULL;
+        send_some(x);
+        if (is_sending(x) || x->write_closed) {
+            return 0;
+        }
+        if (had_body) {
+            x->out[1].iov_base = NULL;
+            cgwm_body_consume(x->body);
+        }
+        if (x->body_sent) {
+            return 0;
+        }
+        if (next_part(x)) {
+            return 1;
+        }
+        if (x->out[1].iov_len == 0) {
+            x->out[1].iov_base = NULL;
+        }
+    }
+}
+
+static void start_request(exchange *x)
+{
+    x->request.len = 0;
+    cgwm_environ_put(&x->request, x->r, x->args);
+    x->out[0].iov_base = x->request.data;
+    x->out[0].iov_len = x->request.len;
+    x->out[1].iov_base = NULL;
+    x->out[1].iov_len = 0;
+    x->body_sent = !x->args->has_body;
+    x->write_closed = 0;
+}
+
+/* ---- both ways -------------------------------------------------------------- */
+
+static int wait_limit(const exchange *x, int awaits_client)
+{
+    if (!awaits_client) {
+        return -1;
+    }
+    return x->client_fd < 0 ? STREAM_POLL_MS : REQTIMEOUT_POLL_MS;
+}
+
+/* Waits until the worker or the client moves. */
+static void wait_for_event(exchange *x, int awaits_client)
+{
+    struct pollfd fds[2] = {
+        {.fd = x->fd, .events = POLLIN},
+        {.fd = awaits_client ? x->client_fd : -1, .events = POLLIN}};
+    int limit = wait_limit(x, awaits_client);
+    int n;
+
+    if (is_sending(x) && !x->write_closed) {
+        fds[0].events |= POLLOUT;
+    }
+    n = poll(fds, 2, limit);
+    if (n == 0 && limit > 0) {
+        x->stalled += limit;
+        if (apr_time_from_msec(x->stalled) >= x->r->server->timeout) {
+            abort_body(x, HTTP_REQUEST_TIME_OUT);
+        }
+    }
+}
+
+/* Receives until the worker pauses; APR_EAGAIN then. */
+static apr_status_t receive(exchange *x)
+{
+    apr_status_t rv;
+
+    do {
+        rv = cgwm_inbox_receive(x->inbox, x->fd);
+        if (rv == APR_SUCCESS) {
+            cgwm_response_take(&x->response);
+            if (x->response.received > 0) {
+                cgwm_response_pass(&x->response, 0);
+            }
+        }
+    } while (rv == APR_SUCCESS && x->response.state < CGWM_RESPONSE_COMPLETE
+             && !x->response.client_gone);
+    return rv;
+}
+
+/* Until the response is complete, failed, or the worker or client has gone. */
+static void relay(exchange *x)
+{
+    apr_status_t rv = APR_EAGAIN;
+
+    for (;;) {
+        int awaits_client = pump_body(x);
+        wait_for_event(x, awaits_client);
+        rv = receive(x);
+        if (x->response.state >= CGWM_RESPONSE_COMPLETE
+            || x->response.client_gone || !APR_STATUS_IS_EAGAIN(rv)) {
+            return;
+        }
+        cgwm_response_pass(&x->response, 1);
+    }
+}
+
+/* ---- ends -------------------------------------------------------------------- */
+
+static int is_repeatable(const exchange *x)
+{
+    static const int safe[] = {M_GET, M_OPTIONS, M_TRACE};
+
+    if (x->response.started || !x->body->whole
+        || x->response.state == CGWM_RESPONSE_FAILED) {
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof(safe) / sizeof(safe[0]); i++) {
+        if (x->r->method_number == safe[i]) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void close_worker(exchange *x)
+{
+    if (x->fd >= 0) {
+        close(x->fd);
+        x->fd = -1;
+    }
+}
+
+/* One attempt. Returns 0, or the HTTP status where no worker can be had. */
+static int attempt(exchange *x)
+{
+    int err = connect_group(x);
+
+    if (err) {
+        return no_connection(x, err);
+    }
+    start_request(x);
+    if (x->request.failed) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, x->r, CGW_LOGNO(0131)
+                      "%s: the request's headers and variables are too large "
+                      "to pass on", x->group->spec->name);
+        close_worker(x);
+        return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
+    }
+    relay(x);
+    close_worker(x);
+    return 0;
+}
+
+static int died_early(const exchange *x)
+{
+    return x->response.state == CGWM_RESPONSE_NONE && !x->response.client_gone
+           && !x->body_status;
+}
+
+static int run_attempts(exchange *x)
+{
+    int status = attempt(x);
+
+    if (status || !died_early(x)) {
+        return status;
+    }
+    if (is_repeatable(x)) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, x->r, CGW_LOGNO(0132)
+                      "%s: the worker died before it answered \"%s\"; the "
+                      "request is repeated once", x->group->spec->name,
+                      x->r->the_request);
+        cgwm_inbox_reset(x->inbox);
+        cgwm_body_rewind(x->body);
+        status = attempt(x);
+    }
+    if (!status && died_early(x)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, x->r, CGW_LOGNO(0133)
+                      "%s: the worker died before it answered \"%s\"; what "
+                      "ended it is logged by the supervisor (CGW02nn)",
+                      x->group->spec->name, x->r->the_request);
+        return HTTP_BAD_GATEWAY;
+    }
+    return status;
+}
+
+/* A body that broke off outranks whatever the application made of it. */
+static int finish(exchange *x, int status)
+{
+    if (status) {
+        return status;
+    }
+    if (x->body_status && !x->response.started) {
+        x->r->connection->keepalive = AP_CONN_CLOSE;
+        return x->body_status;
+    }
+    return cgwm_response_finish(&x->response);
+}
+
+static int client_socket(request_rec *r)
+{
+    apr_socket_t *socket = ap_get_conn_socket(r->connection);
+    apr_os_sock_t fd;
+
+    if (r->connection->master || !socket
+        || apr_os_sock_get(&fd, socket) != APR_SUCCESS) {
+        return -1;
+    }
+    return fd;
+}
+
+int cgwm_exchange_run(request_rec *r, const cgwm_group *group,
+                      const cgwm_environ_args *args, cgwm_body *body)
+{
+    exchange x = {.r = r, .group = group, .args = args, .body = body, .fd = -1};
+    int status;
+
+    x.client_fd = client_socket(r);
+    x.inbox = cgwm_inbox_create(r);
+    cgwm_response_init(&x.response, r, x.inbox, group->spec->name);
+    status = run_attempts(&x);
+    cgw_buf_free(&x.request);
+    status = finish(&x, status);
+    cgwm_inbox_close(x.inbox);
+    return status;
+}

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "response.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "apr_lib.h"
+#include "apr_portable.h"
+#include "apr_strings.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "http_protocol.h"
+#include "http_request.h"
+
+#include "cgw_log.h"
+#include "config.h"
+
+APLOG_USE_MODULE(cgateway);
+
+#define RETRY_AFTER_SECONDS "5"
+
+void cgwm_response_init(cgwm_response *res, request_rec *r, cgwm_inbox *inbox,
+                        const char *group)
+{
+    memset(res, 0, sizeof(*res));
+    res->r = r;
+    res->inbox = inbox;
+    res->group = group;
+    res->bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    res->expected = CGW_LENGTH_UNKNOWN;
+}
+
+static void fail(cgwm_response *res, int status)
+{
+    res->state = CGWM_RESPONSE_FAILED;
+    res->status = status;
+}
+
+/* A worker that breaks the wire's rules costs its own request, nothing else. */
+static void fail_protocol(cgwm_response *res, const char *what)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, res->r, CGW_LOGNO(0120)
+                  "%s: a worker sent what is not of the wire's format (%s); "
+                  "the request is given up. Something in the application wrote "
+                  "to descriptors that are not its own, or module and worker "
+                  "are of different versions", res->group, what);
+    fail(res, HTTP_BAD_GATEWAY);
+}
+
+/* ---- head ---------------------------------------------------------------- */
+
+static int is_token(const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (!apr_isalnum(s[i]) && !strchr("!#$%&'*+-.^_`|~", s[i])) {
+            return 0;
+        }
+        if (s[i] == '\0') {
+            return 0;
+        }
+    }
+    return len > 0;
+}
+
+static int is_field_value(const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int is_hop_by_hop(const char *name)
+{
+    static const char *const names[] = {
+        "Connection", "Keep-Alive", "Proxy-Authenticate",
+        "Proxy-Authorization", "TE", "Trailer", "Transfer-Encoding", "Upgrade"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcasecmp(name, names[i]) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* 0 where the header is not one that may go to a client. */
+static int take_header(cgwm_response *res, const struct cgw_pair *pair)
+{
+    request_rec *r = res->r;
+    const char *name, *value;
+
+    if (!is_token(pair->name, pair->name_len)
+        || !is_field_value(pair->value, pair->value_len)) {
+        return 0;
+    }
+    name = apr_pstrmemdup(r->pool, pair->name, pair->name_len);
+    value = apr_pstrmemdup(r->pool, pair->value, pair->value_len);
+    if (is_hop_by_hop(name)) {
+        return 0;
+    }
+    if (strcasecmp(name, "Content-Type") == 0) {
+        ap_set_content_type(r, value);
+    }
+    else if (strcasecmp(name, "Content-Length") != 0) {
+        apr_table_addn(r->headers_out, name, value);
+    }
+    return 1;
+}
+
+static int may_have_body(const request_rec *r)
+{
+    return r->status != HTTP_NO_CONTENT && r->status != HTTP_NOT_MODIFIED;
+}
+
+static void take_status(cgwm_response *res, const struct cgw_head *head)
+{
+    request_rec *r = res->r;
+
+    r->status = head->status;
+    r->status_line = apr_psprintf(r->pool, "%03d %.*s", head->status,
+                                  (int)head->reason_len, head->reason);
+    res->expected = head->content_length;
+    if (res->expected == CGW_LENGTH_UNKNOWN) {
+        apr_table_unset(r->headers_out, "Content-Length");
+    }
+    else if (r->status != HTTP_NO_CONTENT) {
+        ap_set_content_length(r, (apr_off_t)res->expected);
+    }
+}
+
+static void take_head(cgwm_response *res, const uint8_t *payload, size_t len)
+{
+    struct cgw_head head;
+    struct cgw_pair pair;
+    size_t pos;
+    request_rec *r = res->r;
+
+    if (res->started || cgw_head_decode(&head, payload, len) != CGW_WIRE_OK
+        || head.status < 200 || !is_field_value(head.reason, head.reason_len)
+        || (head.content_length != CGW_LENGTH_UNKNOWN
+            && head.content_length > (uint64_t)INT64_MAX)) {
+        fail_protocol(res, "response head");
+        return;
+    }
+    /* what mod_mime made of the file name is not the application's */
+    r->content_type = NULL;
+    r->content_encoding = NULL;
+    r->content_languages = NULL;
+    for (pos = head.pairs; pos < len;) {
+        if (cgw_pair_decode(&pair, payload, len, &pos) != CGW_WIRE_OK
+            || !take_header(res, &pair)) {
+            apr_table_clear(r->headers_out);
+            fail_protocol(res, "response header");
+            return;
+        }
+    }
+    take_status(res, &head);
+    res->started = 1;
+    res->state = CGWM_RESPONSE_STARTED;
+}
+
+/* ---- body ---------------------------------------------------------------- */
+
+/* Accounts for n more body bytes; 0 where they do not go to the client. */
+static int count_body(cgwm_response *res, apr_uint64_t n)
+{
+    res->received += n;
+    if (res->received > res->expected) {
+        fail_protocol(res, "more body than Content-Length");
+        return 0;
+    }
+    return may_have_body(res->r) && !res->r->header_only;
+}
+
+static void take_body(cgwm_response *res, apr_bucket *b)
+{
+    if (!res->started) {
+        apr_bucket_destroy(b);
+        fail_protocol(res, "body before head");
+    }
+    else if (count_body(res, b->length)) {
+        APR_BRIGADE_INSERT_TAIL(res->bb, b);
+    }
+    else {
+        apr_bucket_destroy(b);
+    }
+}
+
+static apr_status_t close_fd(void *data)
+{
+    return close((int)(intptr_t)data) < 0 ? errno : APR_SUCCESS;
+}
+
+static void insert_file(cgwm_response *res, int fd, apr_off_t offset,
+                        apr_off_t length)
+{
+    request_rec *r = res->r;
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+    apr_int32_t flags = APR_READ | APR_BINARY | APR_BUFFERED;
+    apr_os_file_t os_file = fd;
+    apr_file_t *file;
+    apr_bucket *b;
+
+    flags &= ~APR_BUFFERED;
+    if (core->enable_sendfile == ENABLE_SENDFILE_ON) {
+        flags |= APR_SENDFILE_ENABLED;
+    }
+    apr_os_file_put(&file, &os_file, flags, r->pool);
+    apr_pool_cleanup_register(r->pool, (void *)(intptr_t)fd, close_fd,
+                              apr_pool_cleanup_null);
+    b = apr_brigade_insert_file(res->bb, file, offset, length, r->pool);
+    if (core->enable_mmap == ENABLE_MMAP_OFF) {
+        apr_bucket_file_enable_mmap(b, 0);
+    }
+}
+
+static void take_file(cgwm_response *res, const uint8_t *payload, size_t len)
+{
+    int fd = cgwm_inbox_take_fd(res->inbox);
+    struct stat st;
+    uint64_t offset, length;
+
+    if (fd < 0 || len != 16 || !res->started) {
+        if (fd >= 0) {
+            close(fd);
+        }
+        fail_protocol(res, "file frame");
+        return;
+    }
+    offset = cgw_get_u64(payload);
+    length = cgw_get_u64(payload + 8);
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)
+        || offset > (uint64_t)st.st_size
+        || length > (uint64_t)st.st_size - offset) {
+        close(fd);
+        fail_protocol(res, "file frame beyond the end of its file");
+        return;
+    }
+    if (count_body(res, length) && length > 0) {
+        insert_file(res, fd, (apr_off_t)offset, (apr_off_t)length);
+    }
+    else {
+        close(fd);
+    }
+}
+
+/* ---- the other frames ----------------------------------------------------- */
+
+/* One entry per line, as an administrator reads it. */
+static void log_lines(request_rec *r, int level, const char *group,
+                      const char *text, size_t len)
+{
+    while (len > 0) {
+        const char *end = memchr(text, '\n', len);
+        size_t n = end ? (size_t)(end - text) : len;
+        if (n > 0) {
+            ap_log_rerror(APLOG_MARK, level, 0, r, "%s: %.*s", group, (int)n,
+                          text);
+        }
+        n += end ? 1 : 0;
+        text += n;
+        len -= n;
+    }
+}
+
+static void take_log(cgwm_response *res, const uint8_t *payload, size_t len)
+{
+    int level;
+
+    if (len < 1 || payload[0] < CGW_LOG_CRIT || payload[0] > CGW_LOG_DEBUG) {
+        fail_protocol(res, "log frame");
+        return;
+    }
+    level = payload[0];
+    log_lines(res->r, level, res->group, (const char *)payload + 1, len - 1);
+}
+
+static void take_fail(cgwm_response *res, const uint8_t *payload, size_t len)
+{
+    unsigned kind = len > 0 ? payload[0] : 0;
+
+    if (kind == CGW_FAIL_UNAVAILABLE) {
+        apr_table_setn(res->r->err_headers_out, "Retry-After",
+                       RETRY_AFTER_SECONDS);
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, res->r, CGW_LOGNO(0121)
+                  "%s: %s: \"%s\"", res->group, cgw_fail_name(kind),
+                  res->r->the_request);
+    if (len > 1) {
+        log_lines(res->r, APLOG_ERR, res->group, (const char *)payload + 1,
+                  len - 1);
+    }
+    fail(res, cgw_fail_status(kind));
+}
+
+/* Interim responses of httpd 2.4 carry headers_out: they must wait until the
+ * final head has been kept apart. */
+static void take_interim(cgwm_response *res, const uint8_t *payload, size_t len)
+{
+    request_rec *r = res->r;
+    struct cgw_head head;
+    struct cgw_pair pair;
+    apr_table_t *kept = r->headers_out;
+    size_t pos;
+
+    if (res->started || cgw_head_decode(&head, payload, len) != CGW_WIRE_OK
+        || head.status < 102 || head.status > 199) {
+        fail_protocol(res, "interim response");
+        return;
+    }
+    r->headers_out = apr_table_make(r->pool, 4);
+    for (pos = head.pairs; pos < len;) {
+        if (cgw_pair_decode(&pair, payload, len, &pos) != CGW_WIRE_OK
+            || !take_header(res, &pair)) {
+            r->headers_out = kept;
+            fail_protocol(res, "interim header");
+            return;
+        }
+    }
+    r->status = head.status;
+    r->status_line = NULL;
+    ap_send_interim_response(r, 1);
+    r->status = HTTP_OK;
+    r->headers_out = kept;
+}
+
+static void take_end(cgwm_response *res)
+{
+    request_rec *r = res->r;
+
+    if (!res->started) {
+        fail_protocol(res, "end before head");
+        return;
+    }
+    if (res->expected != CGW_LENGTH_UNKNOWN && res->received < res->expected
+        && !r->header_only && may_have_body(r)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, CGW_LOGNO(0122)
+                      "%s: the application announced %" APR_UINT64_T_FMT
+                      " bytes and sent %" APR_UINT64_T_FMT, res->group,
+                      res->expected, res->received);
+        fail(res, HTTP_BAD_GATEWAY);
+        return;
+    }
+    res->state = CGWM_RESPONSE_COMPLETE;
+}
+
+static void take_frame(cgwm_response *res, const struct cgw_frame *frame,
+                       const uint8_t *payload, apr_bucket *body)
+{
+    switch (frame->type) {
+    case CGW_FRAME_HEAD:
+        take_head(res, payload, frame->length);
+        break;
+    case CGW_FRAME_BODY:
+        if (body) {
+            take_body(res, body);
+        }
+        break;
+    case CGW_FRAME_FILE:
+        take_file(res, payload, frame->length);
+        break;
+    case CGW_FRAME_LOG:
+        take_log(res, payload, frame->length);
+        break;
+    case CGW_FRAME_FAIL:
+        take_fail(res, payload, frame->length);
+        return;
+    case CGW_FRAME_INTERIM:
+        take_interim(res, payload, frame->length);
+        break;
+    default:
+        break;
+    }
+    if ((frame->type == CGW_FRAME_END || (frame->flags & CGW_FRAME_LAST))
+        && res->state != CGWM_RESPONSE_FAILED) {
+        take_end(res);
+    }
+}
+
+void cgwm_response_take(cgwm_response *res)
+{
+    struct cgw_frame frame;
+    const uint8_t *payload;
+    apr_bucket *body;
+
+    while (res->state < CGWM_RESPONSE_COMPLETE) {
+        enum cgw_wire_status status = cgwm_inbox_next(res->inbox, &frame,
+                                                      &payload, &body);
+        if (status == CGW_WIRE_MORE) {
+            return;
+        }
+        if (status != CGW_WIRE_OK) {
+            fail_protocol(res, cgw_wire_strerror(status));
+            return;
+        }
+        take_frame(res, &frame, payload, body);
+    }
+}
+
+/* ---- to the client -------------------------------------------------------- */
+
+static void pass(cgwm_response *res)
+{
+    apr_status_t rv;
+
+    if (APR_BRIGADE_EMPTY(res->bb)) {
+        return;
+    }
+    rv = ap_pass_brigade(res->r->output_filters, res->bb);
+    apr_brigade_cleanup(res->bb);
+    if (rv != APR_SUCCESS || res->r->connection->aborted) {
+        res->client_gone = 1;
+    }
+}
+
+void cgwm_response_pass(cgwm_response *res, int flush)
+{
+    if (!res->started || res->state == CGWM_RESPONSE_COMPLETE) {
+        return; /* the end goes together with what comes before it */
+    }
+    if (flush) {
+        APR_BRIGADE_INSERT_TAIL(
+            res->bb, apr_bucket_flush_create(res->bb->bucket_alloc));
+    }
+    pass(res);
+}
+
+/* Without a length or chunks only a reset tells the client that the response
+ * is not complete (RFC 9112, 8). */
+static void reset_on_close(request_rec *r)
+{
+    apr_socket_t *socket = ap_get_conn_socket(r->connection);
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    apr_os_sock_t fd;
+
+    if (!r->connection->master && socket
+        && apr_os_sock_get(&fd, socket) == APR_SUCCESS) {
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    }
+}
+
+static void break_off(cgwm_response *res)
+{
+    request_rec *r = res->r;
+    apr_bucket_alloc_t *alloc = res->bb->bucket_alloc;
+
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, CGW_LOGNO(0123)
+                  "%s: truncated response: the connection is broken off after "
+                  "%" APR_UINT64_T_FMT " bytes of the body, so that the client "
+                  "does not take it for complete", res->group, res->received);
+    if (!r->connection->aborted) {
+        APR_BRIGADE_INSERT_TAIL(res->bb, apr_bucket_flush_create(alloc));
+        pass(res);
+    }
+    r->connection->keepalive = AP_CONN_CLOSE;
+    APR_BRIGADE_INSERT_TAIL(
+        res->bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, alloc));
+    APR_BRIGADE_INSERT_TAIL(res->bb, apr_bucket_eos_create(alloc));
+    pass(res);
+    if (!r->chunked) {
+        reset_on_close(r);
+        r->connection->aborted = !r->connection->master;
+    }
+}
+
+int cgwm_response_finish(cgwm_response *res)
+{
+    if (res->client_gone) {
+        res->r->connection->aborted = 1;
+        return OK;
+    }
+    if (res->state == CGWM_RESPONSE_COMPLETE) {
+        APR_BRIGADE_INSERT_TAIL(res->bb,
+                                apr_bucket_eos_create(res->bb->bucket_alloc));
+        pass(res);
+        return OK;
+    }
+    if (res->started) {
+        break_off(res);
+        return OK;
+    }
+    return res->status ? res->status : HTTP_BAD_GATEWAY;
+}

@@ -1,0 +1,608 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `apachectl configtest` finds, and says: directive, value, place, remedy.
+
+Nothing is started here: each test writes a configuration and asks httpd about it.
+"""
+
+import getpass
+import os
+import pathlib
+import pwd
+import re
+import subprocess
+import tempfile
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("CGW_TEST_BUILD", ROOT / "build")).absolute()
+HTTPD_MODULES = pathlib.Path(subprocess.run(
+    ["apxs", "-q", "LIBEXECDIR"], capture_output=True, text=True, check=True).stdout.strip())
+HTTPD = subprocess.run(["sh", "-c", "command -v apache2 || command -v httpd"],
+                       capture_output=True, text=True,
+                       env={"PATH": os.environ["PATH"] + ":/usr/sbin"}).stdout.strip()
+AS_ROOT = os.geteuid() == 0
+needs_root = pytest.mark.skipif(not AS_ROOT, reason="httpd changes users only as root")
+# An account that is not root's and not httpd's.
+OTHER_USER = "daemon"
+
+PREAMBLE = """\
+ServerRoot "{root}"
+DefaultRuntimeDir "{root}"
+ErrorLog "{root}/error.log"
+Listen 127.0.0.1:1
+LoadModule mpm_event_module {modules}/mod_mpm_event.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule alias_module {modules}/mod_alias.so
+{user}
+ServerName main.example
+LoadModule cgateway_module "{build}/mod_cgateway.so"
+"""
+USER = "User www-data\nGroup www-data"
+
+
+class Result:
+    def __init__(self, status, text):
+        self.status = status
+        self.text = text
+
+    def messages(self, log_id):
+        return [line for line in self.text.splitlines() if log_id in line]
+
+    def ids(self):
+        return re.findall(r"CGW\d{4}", self.text)
+
+    def accepted(self):
+        assert self.status == 0, self.text
+        assert "Syntax OK" in self.text
+        assert self.ids() == [], self.text
+
+    def refused(self, log_id, *words):
+        """Exactly one such message, with all the words."""
+        assert self.status != 0, self.text
+        found = self.messages(log_id)
+        assert len(found) == 1, self.text
+        for word in words:
+            assert str(word) in found[0], f"{word!r} is not in {found[0]}"
+
+    def warned(self, log_id, *words):
+        assert self.status == 0, self.text
+        found = self.messages(log_id)
+        assert len(found) == 1, self.text
+        for word in words:
+            assert str(word) in found[0], f"{word!r} is not in {found[0]}"
+
+
+class Config:
+    """A private ServerRoot; the lines given to test() begin at line 1 of site.conf."""
+
+    def __init__(self, root):
+        self.root = root
+        self.file = root / "site.conf"
+        self.user = USER if AS_ROOT else ""
+
+    def at(self, line):
+        return f"{self.file}:{line}"
+
+    def test(self, text, env=None, as_user=None, before=""):
+        main = self.root / "httpd.conf"
+        main.write_text(before + PREAMBLE.format(
+            root=self.root, modules=HTTPD_MODULES, build=BUILD, user=self.user)
+            + f'Include "{self.file}"\n')
+        self.file.write_text(text)
+        environ = {"PATH": "/usr/bin:/bin", "ASAN_OPTIONS": "detect_leaks=0",
+                   "LD_PRELOAD": os.environ.get("CGW_TEST_PRELOAD", ""), **(env or {})}
+        run = subprocess.run([HTTPD, "-t", "-d", self.root, "-f", main], env=environ,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                             timeout=60, user=as_user, group=as_user and "nogroup",
+                             extra_groups=[] if as_user else None)
+        return Result(run.returncode, run.stdout)
+
+    def vhost(self, *lines, name="shop.example"):
+        """The lines are those of the file from line 3 on."""
+        return "\n".join(["<VirtualHost *:1>", f"ServerName {name}", *lines,
+                          "</VirtualHost>", ""])
+
+    def mkdir(self, name, mode=0o755):
+        path = self.root / name
+        path.mkdir(parents=True)
+        path.chmod(mode)
+        return path
+
+    def touch(self, name, text="", mode=0o644):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+        return path
+
+
+@pytest.fixture
+def config():
+    """Below /tmp and not below pytest's own directory, which only its user can enter:
+    the group's user has to reach it. With a space in its name."""
+    with tempfile.TemporaryDirectory(prefix="cgw config ") as name:
+        root = pathlib.Path(name)
+        root.chmod(0o755)
+        yield Config(root)
+
+
+# ---- what is right is accepted ------------------------------------------------
+
+def test_one_directive_is_enough(config):
+    config.test(config.vhost("CGatewayApplication shop.wsgi")).accepted()
+
+
+def test_nothing_configured_is_fine(config):
+    config.test("").accepted()
+
+
+def quoted(example, sites):
+    """The example's paths, quoted, since the test's directory has a space."""
+    return re.sub(r"\$\{CGW_SITES\}[\w/.]*",
+                  lambda m: '"' + m[0].replace("${CGW_SITES}", str(sites)) + '"', example)
+
+
+def test_conf_example_is_accepted(config):
+    sites = config.mkdir("sites")
+    for name in ("shop/static", "blog", "tools"):
+        config.mkdir(f"sites/{name}")
+    config.touch("sites/blog/secrets.env", "SECRET_KEY='x'\n", 0o600)
+    config.touch("sites/tools/tools.wsgi")
+    example = (ROOT / "conf.example").read_text()
+    example = re.sub(r"^LoadModule.*$", "", example, flags=re.M)
+    config.test("Define CGW_PORT 1\n" + quoted(example, sites)).accepted()
+
+
+def test_every_form_of_every_directive_is_accepted(config):
+    config.mkdir("a b")
+    config.mkdir("c")
+    config.touch("app.wsgi")
+    config.touch("x.env", "A=1\n")
+    config.test("\n".join([
+        "CGatewayRuntimeDir run/cgw",
+        "CGatewayPassAuthorization Off",
+        "<CGatewayGroup one>",
+        "CGatewayApplication ./app.wsgi",
+        "CGatewayPython /usr/bin/python3",
+        'CGatewayPath "a b" c',
+        "CGatewayPath c",
+        "CGatewayWorkingDirectory .",
+        "CGatewayUmask 0027",
+        "CGatewayEnv A",
+        "CGatewayEnv B '#'",
+        'CGatewayEnv C "#"',
+        "CGatewayEnvFile x.env",
+        "CGatewayPassEnv PATH",
+        "CGatewayProcesses 1000",
+        "CGatewayThreads 512",
+        "CGatewayStartTimeout 1000ms",
+        "CGatewayDrainTimeout 0",
+        "CGatewayReloadOnGraceful Changed",
+        "</CGatewayGroup>",
+        config.vhost("CGatewayMount / one", "CGatewayMount /two one", "<Location /x>",
+                     "CGatewayBodyBuffer 1M", "CGatewayPassAuthorization On",
+                     "SetHandler cgateway:one", "</Location>"),
+    ])).accepted()
+
+
+def test_directives_inside_ifmodule_and_include_belong_to_the_virtual_host(config):
+    config.touch("more.conf", "CGatewayThreads 3\n<IfModule alias_module>\n"
+                              "CGatewaySettings shop.settings\n</IfModule>\n")
+    config.test(config.vhost("<IfModule alias_module>", "CGatewayApplication shop.wsgi",
+                             "</IfModule>", "Include more.conf")).accepted()
+
+
+def test_the_main_server_can_have_a_group(config):
+    config.test("CGatewayApplication shop.wsgi\n" + config.vhost()).accepted()
+
+
+def test_a_mount_may_come_before_its_group(config):
+    config.test(config.vhost("CGatewayMount /x later") +
+                "<CGatewayGroup later>\nCGatewayApplication x\n</CGatewayGroup>\n"
+                ).accepted()
+
+
+def test_equal_definitions_merge(config):
+    """certbot copies a virtual host to :443."""
+    config.test(config.vhost("CGatewayApplication shop.wsgi", "CGatewayEnv A 1",
+                             "CGatewayEnv B 2", "CGatewayStartTimeout 2min",
+                             name="Shop.example")
+                + config.vhost("CGatewayEnv B 2", "CGatewayEnv A 1",
+                               "CGatewayStartTimeout 120", "CGatewayThreads 8",
+                               "CGatewayApplication shop.wsgi")).accepted()
+
+
+# ---- one directive: httpd names the line --------------------------------------
+
+@pytest.mark.parametrize("line,log_id,words", [
+    ("CGatewayProcesses 0", "CGW0001", ["from 1 to 1000"]),
+    ("CGatewayProcesses 1001", "CGW0001", ["from 1 to 1000"]),
+    ("CGatewayProcesses many", "CGW0001", ["from 1 to 1000"]),
+    ("CGatewayThreads 513", "CGW0001", ["from 1 to 512"]),
+    ("CGatewayThreads -1", "CGW0001", ["from 1 to 512"]),
+    ("CGatewayStartTimeout 0", "CGW0002", ["from 1s to 1h"]),
+    ("CGatewayStartTimeout 5x", "CGW0002", ["ms, s, min or h"]),
+    ("CGatewayDrainTimeout 25h", "CGW0002", ["from 0s to 24h"]),
+    ("CGatewayUmask 1000", "CGW0003", ["octal", "0777"]),
+    ("CGatewayUmask 9", "CGW0003", ["octal"]),
+    ("CGatewayBodyBuffer 65M", "CGW0004", ["from 0 to 64M"]),
+    ("CGatewayBodyBuffer lots", "CGW0004", ["K or M"]),
+    ("CGatewayApplication shop-wsgi", "CGW0005", ["module", ".wsgi file"]),
+    ("CGatewayApplication /srv/shop/", "CGW0005", ["path"]),
+    ("CGatewaySettings shop/settings.py", "CGW0006", ["shop.settings"]),
+    ("CGatewayEnv A=1", "CGW0007", ["two words, without '='"]),
+    ("CGatewayEnv 1A x", "CGW0007", ["digit"]),
+    ("CGatewayPassEnv B-C", "CGW0007", ["digit"]),
+    ("CGatewayUser :www-data", "CGW0008", ["user:group"]),
+    ("CGatewayMount blog", "CGW0011", ["begins with '/'"]),
+    ("CGatewayMount /a/../b", "CGW0011", ["segment"]),
+    ("CGatewayMount /a%20b", "CGW0011", ["decoded"]),
+    ("CGatewayThreads 1 2", "CGW0012", ["one word"]),
+    ("CGatewaySettings", "CGW0012", ["one word"]),
+    ("CGatewayEnv A b c", "CGW0012", ["quotes"]),
+    ("CGatewayRuntimeDir /run/x", "CGW0013", ["out of the <VirtualHost>"]),
+    ("CGatewayReloadOnGraceful maybe", "CGW0014", ["always", "changed"]),
+    ("CGatewayMount /x a/b", "CGW0015", ["CGatewayGroup"]),
+    ("CGatewayApplication shop.wsgi  # a comment", "CGW0016", ["line of its own"]),
+    ("CGatewayPath /srv # a comment", "CGW0016", ["line of its own"]),
+    ('CGatewayPath ""', "CGW0012", ["one word or more"]),
+    ("CGatewayPath " + "x" * 5000, "CGW0017", ["absolute path"]),
+])
+def test_value_out_of_range(config, line, log_id, words):
+    result = config.test(config.vhost("# a line", line))
+    assert f"Syntax error on line 4 of {config.file}" in result.text
+    directive = line.split()[0]
+    value = line.split()[1].strip('"') if len(line.split()) > 1 else ""
+    result.refused(log_id, directive, value, *words)
+
+
+@pytest.mark.parametrize("section", ["<CGatewayGroup>", "<CGatewayGroup a b>",
+                                     "<CGatewayGroup a/b>", "<CGatewayGroup ..>",
+                                     f"<CGatewayGroup {'x' * 65}>"])
+def test_name_of_a_section(config, section):
+    result = config.test(f"{section}\nCGatewayApplication x\n</CGatewayGroup>\n")
+    assert f"Syntax error on line 1 of {config.file}" in result.text
+    result.refused("CGW0009", "<CGatewayGroup name>", "64")
+
+
+@pytest.mark.parametrize("line", ["ServerName x", "CGatewayMount /x",
+                                  "CGatewayBodyBuffer 1"])
+def test_a_section_holds_only_directives_of_a_group(config, line):
+    result = config.test(f"<CGatewayGroup a>\nCGatewayApplication x\n{line}\n"
+                         "</CGatewayGroup>\n")
+    result.refused("CGW0010", line.split()[0], config.at(3), "<CGatewayGroup a>",
+                   "out of the section")
+
+
+def test_an_error_in_a_section_names_its_own_line(config):
+    result = config.test("<CGatewayGroup a>\nCGatewayApplication x\nCGatewayThreads 0\n"
+                         "</CGatewayGroup>\n")
+    assert f"Syntax error on line 3 of {config.file}" in result.text
+    result.refused("CGW0001", "CGatewayThreads '0'")
+
+
+def test_group_directives_do_not_stand_in_a_location(config):
+    result = config.test(config.vhost("<Location /x>", "CGatewayApplication x",
+                                      "</Location>"))
+    assert result.status != 0
+    assert "CGatewayApplication not allowed in <Location> context" in result.text
+
+
+# ---- groups ---------------------------------------------------------------------
+
+def test_directives_without_an_application(config):
+    config.test(config.vhost("CGatewayThreads 4")).refused(
+        "CGW0020", "CGatewayThreads 4", config.at(3), "Add CGatewayApplication")
+
+
+def test_the_main_servers_application_is_not_inherited(config):
+    config.test("CGatewayApplication shop.wsgi\n" + config.vhost("CGatewayThreads 4")
+                ).refused("CGW0020", config.at(4), "nothing over from the main server")
+
+
+def test_section_without_an_application(config):
+    config.test("<CGatewayGroup a>\nCGatewayThreads 4\n</CGatewayGroup>\n").refused(
+        "CGW0021", "<CGatewayGroup a>", config.at(1), "CGatewayApplication")
+
+
+def test_virtual_host_without_server_name(config):
+    config.test("<VirtualHost *:1>\nCGatewayApplication x\n</VirtualHost>\n").refused(
+        "CGW0022", "CGatewayApplication x", config.at(2), "Add ServerName")
+
+
+def test_server_name_too_long_for_a_group(config):
+    name = "x" * 60 + ".example"
+    config.test(config.vhost("CGatewayApplication x", name=name)).refused(
+        "CGW0023", name, config.at(3), "<CGatewayGroup name>", "CGatewayMount / name")
+
+
+@pytest.mark.parametrize("first,second,blamed", [
+    ("CGatewayThreads 4", "CGatewayThreads 5",
+     ["CGatewayThreads 4 ({4}) against CGatewayThreads 5 ({10})"]),
+    ("CGatewayThreads 4", "", ["CGatewayThreads 4 ({4}) against no CGatewayThreads"]),
+    ("", "CGatewaySettings shop.b",
+     ["no CGatewaySettings", "against CGatewaySettings shop.b ({10})"]),
+    ("CGatewayEnv A 1", "CGatewayEnv A 2",
+     ["CGatewayEnv A 1 ({4}) against CGatewayEnv A 2 ({10})"]),
+    ("CGatewayPath .", "CGatewayPath ..",
+     ["CGatewayPath . ({4}) against CGatewayPath .. ({10})"]),
+])
+def test_conflicting_definitions(config, first, second, blamed):
+    # the timeouts are equal, but written differently: not to blame
+    result = config.test(
+        config.vhost("CGatewayApplication shop.wsgi", first, "CGatewayStartTimeout 60")
+        + config.vhost("CGatewayApplication shop.wsgi", second,
+                       "CGatewayStartTimeout 1min"))
+    words = [re.sub(r"\{(\d+)\}", lambda m: config.at(m[1]), b) for b in blamed]
+    result.refused("CGW0024", "shop.example", config.at(3), config.at(9), "equal",
+                   *words)
+
+
+def test_conflicting_sections(config):
+    section = "<CGatewayGroup a>\nCGatewayApplication {}\n</CGatewayGroup>\n"
+    config.test(section.format("x") + section.format("y")).refused(
+        "CGW0024", f"CGatewayApplication x ({config.at(2)}) against "
+        f"CGatewayApplication y ({config.at(5)})")
+
+
+def test_socket_path_too_long(config):
+    long = "/tmp/" + "d" * 90
+    result = config.test(f"CGatewayRuntimeDir {long}\n"
+                         + config.vhost("CGatewayApplication x"))
+    result.refused("CGW0025", "CGatewayRuntimeDir", long, "at most 107", config.at(4))
+
+
+def test_socket_path_of_just_the_longest_size(config):
+    path = "/tmp/" + "d" * 84 + "/shop.example.sock"
+    assert len(path) == 107
+    config.test(f"CGatewayRuntimeDir {path.rpartition('/')[0]}\n"
+                + config.vhost("CGatewayApplication x")).accepted()
+
+
+def test_every_problem_is_reported_not_only_the_first(config):
+    result = config.test(
+        config.vhost("CGatewayApplication x", "CGatewayPath /no/such/dir",
+                     "CGatewayPython /no/such/python")
+        + config.vhost("CGatewayThreads 3", name="b.example")
+        + config.vhost("CGatewayMount /x nowhere", name="c.example"))
+    result.refused("CGW0044", "/no/such/dir")
+    result.refused("CGW0040", "/no/such/python")
+    result.refused("CGW0020", "CGatewayThreads 3")
+    result.refused("CGW0060", "nowhere")
+
+
+# ---- users ------------------------------------------------------------------------
+
+def test_unknown_user(config):
+    config.test(config.vhost("CGatewayApplication x", "CGatewayUser nobodyhere")).refused(
+        "CGW0030", "shop.example", "CGatewayUser nobodyhere", config.at(4), "adduser")
+
+
+@needs_root
+@pytest.mark.parametrize("words", ["www-data nogrouphere", "www-data:nogrouphere"])
+def test_unknown_group(config, words):
+    config.test(config.vhost("CGatewayApplication x", f"CGatewayUser {words}")).refused(
+        "CGW0031", f"CGatewayUser {words}", config.at(4), "groupadd")
+
+
+@needs_root
+def test_number_without_account_needs_a_group(config):
+    config.test(config.vhost("CGatewayApplication x", "CGatewayUser #61234")).refused(
+        "CGW0032", "CGatewayUser #61234", config.at(4), "second word")
+
+
+@needs_root
+@pytest.mark.parametrize("words", ["#61234 #61234", "#61234:#61234", "daemon",
+                                   "daemon www-data", "daemon:#33"])
+def test_forms_of_user(config, words):
+    config.test(config.vhost("CGatewayApplication x", f"CGatewayUser {words}")).accepted()
+
+
+@needs_root
+@pytest.mark.parametrize("user", ["root", "#0"])
+def test_workers_do_not_run_as_root(config, user):
+    config.test(config.vhost("CGatewayApplication x", f"CGatewayUser {user}")).refused(
+        "CGW0033", f"CGatewayUser {user}", config.at(4), "user of the site's own")
+
+
+def as_ordinary_user():
+    """Whom to run httpd as to be no root; None: as who runs the test."""
+    return "nobody" if AS_ROOT else None
+
+
+def test_without_root_no_other_user(config):
+    config.user = ""
+    config.test(config.vhost("CGatewayApplication x", f"CGatewayUser {OTHER_USER}"),
+                as_user=as_ordinary_user()).refused(
+        "CGW0034", f"CGatewayUser {OTHER_USER}", config.at(4), "as root")
+
+
+def test_without_root_no_other_group(config):
+    config.user = ""
+    me = as_ordinary_user() or getpass.getuser()
+    config.test(config.vhost("CGatewayApplication x", f"CGatewayUser {me} {OTHER_USER}"),
+                as_user=as_ordinary_user()).refused(
+        "CGW0035", f"CGatewayUser {me} {OTHER_USER}", config.at(4), "as root")
+
+
+def test_without_root_oneself_may_be_named(config):
+    config.user = ""
+    me = as_ordinary_user() or pwd.getpwuid(os.geteuid()).pw_name
+    config.test(config.vhost("CGatewayApplication x", f"CGatewayUser {me}"),
+                as_user=as_ordinary_user()).accepted()
+
+
+@needs_root
+def test_no_user_at_all(config):
+    config.user = "User #-1\nGroup www-data"
+    result = config.test(config.vhost("CGatewayApplication x"))
+    result.refused("CGW0036", "shop.example", "CGatewayUser", "User and Group")
+
+
+# ---- files ------------------------------------------------------------------------
+
+def test_missing_interpreter(config):
+    config.test(config.vhost("CGatewayApplication x", "CGatewayPython /no/python3")
+                ).refused("CGW0040", "shop.example", "CGatewayPython /no/python3",
+                          config.at(4), "No such file", "python3 -m venv")
+
+
+def test_interpreter_that_is_not_executable(config):
+    config.touch("py", mode=0o644)
+    config.test(config.vhost("CGatewayApplication x", "CGatewayPython py")).refused(
+        "CGW0041", "CGatewayPython py", config.at(4), "not an executable", config.root)
+
+
+def test_directory_that_is_no_virtual_environment(config):
+    config.mkdir("venv/bin")
+    config.test(config.vhost("CGatewayApplication x", "CGatewayPython venv")).refused(
+        "CGW0043", "CGatewayPython venv", config.at(4), "python3 -m venv")
+
+
+def test_virtual_environment_whose_python_was_removed(config):
+    config.mkdir("venv/bin")
+    (config.root / "venv/bin/python3").symlink_to("/no/such/python3")
+    config.test(config.vhost("CGatewayApplication x", "CGatewayPython venv")).refused(
+        "CGW0043", "CGatewayPython venv", config.at(4), "python3 -m venv")
+
+
+@pytest.mark.parametrize("name", ["python3", "python"])
+def test_virtual_environment(config, name):
+    config.mkdir("venv/bin")
+    (config.root / "venv/bin" / name).symlink_to("/usr/bin/python3")
+    config.test(config.vhost("CGatewayApplication x", "CGatewayPython venv")).accepted()
+
+
+@pytest.mark.parametrize("directive", ["CGatewayPath", "CGatewayWorkingDirectory"])
+def test_missing_directory(config, directive):
+    config.test(config.vhost("CGatewayApplication x", f"{directive} /no/dir")).refused(
+        "CGW0044", "shop.example", f"{directive} /no/dir", config.at(4), "No such file",
+        "Create it")
+
+
+@pytest.mark.parametrize("directive", ["CGatewayPath", "CGatewayWorkingDirectory"])
+def test_file_instead_of_directory(config, directive):
+    config.touch("wsgi.py")
+    config.test(config.vhost("CGatewayApplication x", f"{directive} wsgi.py")).refused(
+        "CGW0045", directive, "wsgi.py", config.at(4), "not a directory")
+
+
+def test_each_missing_directory_of_one_path_is_named(config):
+    result = config.test(config.vhost("CGatewayApplication x",
+                                      "CGatewayPath /no/1 /no/2", "CGatewayPath /no/3"))
+    assert [i for i in result.ids()] == ["CGW0044"] * 3
+    assert f"CGatewayPath /no/3 ({config.at(5)})" in result.text
+
+
+def test_missing_wsgi_file(config):
+    config.test(config.vhost("CGatewayApplication /no/app.wsgi")).refused(
+        "CGW0046", "CGatewayApplication /no/app.wsgi", config.at(3), "No such file",
+        "correct the path")
+
+
+def test_wsgi_file_begins_at_the_working_directory(config):
+    config.touch("site/app.wsgi")
+    config.test(config.vhost("CGatewayApplication ./app.wsgi",
+                             "CGatewayWorkingDirectory site")).accepted()
+
+
+def test_wsgi_file_that_is_a_directory(config):
+    config.mkdir("app.wsgi")
+    config.test(config.vhost("CGatewayApplication ./app.wsgi")).refused(
+        "CGW0048", "CGatewayApplication ./app.wsgi", config.at(3), "CGatewayPath")
+
+
+@needs_root
+def test_what_the_users_permissions_forbid_is_a_warning(config):
+    config.mkdir("closed/in", mode=0o755)
+    (config.root / "closed").chmod(0o700)
+    config.test(config.vhost("CGatewayApplication x", "CGatewayPath closed/in",
+                             "CGatewayUser daemon")).warned(
+        "CGW0047", "CGatewayPath", config.at(4), config.root / "closed", "daemon",
+        "chmod")
+
+
+@needs_root
+def test_a_link_into_a_closed_directory_is_a_warning(config):
+    """A venv of root's own Python: root can run it, the site's user cannot."""
+    config.touch("private/python3", mode=0o755)
+    (config.root / "private").chmod(0o700)
+    config.mkdir("venv/bin")
+    (config.root / "venv/bin/python3").symlink_to(config.root / "private/python3")
+    config.test(config.vhost("CGatewayApplication x", "CGatewayPython venv")).warned(
+        "CGW0047", "CGatewayPython venv", config.at(4), config.root / "private",
+        "www-data")
+
+
+@needs_root
+def test_supplementary_groups_count(config):
+    config.mkdir("shared", mode=0o750)
+    os.chown(config.root / "shared", 0, pwd.getpwnam("www-data").pw_gid)
+    config.test(config.vhost("CGatewayApplication x", "CGatewayPath shared")).accepted()
+
+
+# ---- environment ------------------------------------------------------------------
+
+def test_missing_env_file(config):
+    config.test(config.vhost("CGatewayApplication x", "CGatewayEnvFile no.env")).refused(
+        "CGW0050", "CGatewayEnvFile", config.root / "no.env", config.at(4),
+        "No such file", "Create the file")
+
+
+def test_env_file_that_is_no_file(config):
+    os.mkfifo(config.root / "pipe.env")
+    config.test(config.vhost("CGatewayApplication x", "CGatewayEnvFile pipe.env")).refused(
+        "CGW0050", "not a regular file", config.at(4))
+
+
+def test_env_file_names_its_own_line(config):
+    env = config.touch("x.env", "A=1\n\n# comment\nnonsense\n")
+    config.test(config.vhost("CGatewayApplication x", "CGatewayEnvFile x.env")).refused(
+        "CGW0051", "CGatewayEnvFile", config.at(4), f"{env}:4: expected NAME=value",
+        "Correct the line")
+
+
+def test_env_file_secrets_are_not_logged(config):
+    config.touch("x.env", "KEY='s3cret\n")
+    result = config.test(config.vhost("CGatewayApplication x", "CGatewayEnvFile x.env"))
+    result.refused("CGW0051", "closing '")
+    assert "s3cret" not in result.text
+
+
+def test_pass_env_of_a_variable_that_httpd_has_not(config):
+    config.test(config.vhost("CGatewayApplication x", "CGatewayPassEnv HAVE LACK"),
+                env={"HAVE": "1"}).warned(
+        "CGW0052", "CGatewayPassEnv LACK", config.at(4), "CGatewayEnv")
+
+
+def test_settings_twice(config):
+    config.test(config.vhost("CGatewayApplication x", "CGatewaySettings a.b",
+                             "CGatewayEnv DJANGO_SETTINGS_MODULE a.c")).refused(
+        "CGW0053", "CGatewayEnv DJANGO_SETTINGS_MODULE", config.at(5),
+        f"CGatewaySettings a.b ({config.at(4)})", "Remove one")
+
+
+# ---- mounts -----------------------------------------------------------------------
+
+def test_mount_of_an_undefined_group(config):
+    config.test(config.vhost("CGatewayMount /blog blgo")).refused(
+        "CGW0060", "CGatewayMount /blog blgo", config.at(3), "<CGatewayGroup blgo>")
+
+
+def test_mount_without_a_group_of_its_own(config):
+    config.test(config.vhost("CGatewayMount /blog")).refused(
+        "CGW0061", "CGatewayMount /blog", config.at(3), "Add CGatewayApplication")
+
+
+def test_prefix_given_twice(config):
+    config.test(config.vhost("CGatewayApplication x", "CGatewayMount /a",
+                             "CGatewayMount /a/ g")
+                + "<CGatewayGroup g>\nCGatewayApplication y\n</CGatewayGroup>\n").refused(
+        "CGW0062", "CGatewayMount /a", config.at(4), config.at(5), "Remove one")
+
+
+def test_root_given_to_another_group(config):
+    config.test(config.vhost("CGatewayApplication x", "CGatewayMount / g")
+                + "<CGatewayGroup g>\nCGatewayApplication y\n</CGatewayGroup>\n").refused(
+        "CGW0062", "CGatewayMount / ", config.at(3), config.at(4), "own group")

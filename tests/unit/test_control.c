@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Control messages: descriptors, credentials, malformed input. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cgw_control.h"
+
+static int pair[2];
+
+static int open_pair(void **state)
+{
+    (void)state;
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair);
+}
+
+static int close_pair(void **state)
+{
+    (void)state;
+    close(pair[0]);
+    close(pair[1]);
+    return 0;
+}
+
+static int count_open(void)
+{
+    int n = 0;
+
+    for (int fd = 0; fd < 256; fd++) {
+        n += fcntl(fd, F_GETFD) >= 0;
+    }
+    return n;
+}
+
+static void message_carries_descriptors(void **state)
+{
+    struct cgw_message msg;
+    int fds[CGW_MESSAGE_MAX_FDS], send[2] = {0, 1};
+
+    (void)state;
+    assert_int_equal(cgw_message_send(pair[0], CGW_MSG_FORK, 7, send, 2), 0);
+    assert_int_equal(cgw_message_recv(pair[1], &msg, fds, NULL), 0);
+    assert_int_equal(msg.type, CGW_MSG_FORK);
+    assert_int_equal(msg.arg, 7);
+    assert_true(fds[0] > 2 && fds[1] > 2);
+    assert_true(fcntl(fds[0], F_GETFD) & FD_CLOEXEC);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void sender_is_told_by_the_kernel(void **state)
+{
+    struct cgw_message msg;
+    int fds[CGW_MESSAGE_MAX_FDS], pid, on = 1;
+
+    (void)state;
+    setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
+    cgw_message_send(pair[0], CGW_MSG_SERVING, 0, NULL, 0);
+    assert_int_equal(cgw_message_recv(pair[1], &msg, fds, &pid), 0);
+    assert_int_equal(pid, getpid());
+    assert_int_equal(fds[0], -1);
+}
+
+static void malformed_message_is_refused_and_its_descriptors_closed(void **state)
+{
+    struct cgw_message msg, wrong = {.magic = CGW_CONTROL_MAGIC + 1,
+                                     .version = CGW_CONTROL_VERSION};
+    int fds[CGW_MESSAGE_MAX_FDS], before, send[2] = {0, 1};
+    int other[2];
+
+    (void)state;
+    before = count_open();
+    assert_int_equal(write(pair[0], "x", 1), 1);
+    assert_int_equal(cgw_message_recv(pair[1], &msg, fds, NULL), EPROTO);
+    assert_int_equal(write(pair[0], &wrong, sizeof(wrong)), sizeof(wrong));
+    assert_int_equal(cgw_message_recv(pair[1], &msg, fds, NULL), EPROTO);
+    assert_int_equal(cgw_message_send(pair[0], CGW_MSG_FORK, 0, send, 3), EINVAL);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, other), 0);
+    close(other[0]);
+    close(other[1]);
+    assert_int_equal(count_open(), before);
+}
+
+static void empty_queue_and_end_of_file_are_told_apart(void **state)
+{
+    struct cgw_message msg;
+    int fds[CGW_MESSAGE_MAX_FDS];
+
+    (void)state;
+    assert_int_equal(cgw_message_recv(pair[1], &msg, fds, NULL), EAGAIN);
+    shutdown(pair[0], SHUT_WR);
+    assert_int_equal(cgw_message_recv(pair[1], &msg, fds, NULL), EPIPE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, open_pair, close_pair)
+        T(message_carries_descriptors),
+        T(sender_is_told_by_the_kernel),
+        T(malformed_message_is_refused_and_its_descriptors_closed),
+        T(empty_queue_and_end_of_file_are_told_apart),
+#undef T
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
