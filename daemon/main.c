@@ -69,7 +69,7 @@ void cgwd_supervisor_end(cgwd_supervisor *sup, const char *why)
         return;
     }
     sup->ending = 1;
-    cgwd_log(sup->log, CGWD_INFO, "ending: %s", why);
+    cgwd_log(sup->log, CGWD_NOTICE, "ending: %s", why);
     give_up_rundir(sup);
     for_each_generation(sup, cgwd_generation_drain, why);
     sup->end_timer.owner = sup;

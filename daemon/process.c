@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "cgw_control.h"
@@ -32,6 +33,12 @@ static const char *name_of(const cgwd_process *proc)
     return proc->generation->group->name;
 }
 
+/* httpd shows notices always, what is below as LogLevel says */
+static int is_verbose(const cgwd_process *proc)
+{
+    return proc->generation->spec->log_level >= LOG_INFO;
+}
+
 static int log_of(const cgwd_process *proc)
 {
     return proc->generation->group->log;
@@ -40,9 +47,11 @@ static int log_of(const cgwd_process *proc)
 void cgwd_process_set_state(cgwd_process *proc, enum cgwd_process_state state,
                             const char *why)
 {
-    cgwd_log(log_of(proc), CGWD_INFO, "%s/%u pid %ld: %s -> %s (%s)",
-             name_of(proc), proc->generation->number, (long)proc->pid,
-             state_names[proc->state], state_names[state], why);
+    if (is_verbose(proc)) {
+        cgwd_log(log_of(proc), CGWD_INFO, "%s/%u pid %ld: %s -> %s (%s)",
+                 name_of(proc), proc->generation->number, (long)proc->pid,
+                 state_names[proc->state], state_names[state], why);
+    }
     proc->state = state;
 }
 
@@ -394,6 +403,9 @@ static void write_obituary(cgwd_process *proc, int status)
     char end[128];
 
     describe_end(end, sizeof(end), status);
+    if (expected && !is_verbose(proc)) {
+        return;
+    }
     if (expected) {
         cgwd_log(log_of(proc), CGWD_INFO, "%s/%u pid %ld %s", name_of(proc),
                  proc->generation->number, (long)proc->pid, end);

@@ -22,7 +22,8 @@
     X(threads, 8)                                                             \
     X(start_timeout, 60000)                                                   \
     X(drain_timeout, 60000)                                                   \
-    X(reload_on_graceful, 1)    /* 1 always, 0 only when changed */
+    X(reload_on_graceful, 1)    /* 1 always, 0 only when changed */           \
+    X(log_level, 4)             /* LogLevel cgateway: of the owner */
 
 /* X(field) -- the single strings of a spec; NULL when not configured */
 #define CGW_SPEC_STRINGS(X)                                                   \

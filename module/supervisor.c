@@ -233,7 +233,10 @@ static apr_status_t specs_memfd(int *fd, const apr_array_header_t *groups,
     apr_status_t rv;
 
     for (int i = 0; i < groups->nelts; i++) {
-        cgw_spec_encode(APR_ARRAY_IDX(groups, i, cgwm_group *)->spec, bytes);
+        const cgwm_group *group = APR_ARRAY_IDX(groups, i, cgwm_group *);
+        group->spec->log_level = ap_get_server_module_loglevel(
+            group->owner, APLOG_MODULE_INDEX);
+        cgw_spec_encode(group->spec, bytes);
     }
     *fd = memfd_create("cgateway-config", MFD_CLOEXEC);
     if (*fd < 0) {
