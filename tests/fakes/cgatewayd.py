@@ -10,6 +10,7 @@ PATH_INFO with the bytes that RESPONSES holds. Ends with httpd's parent.
 
 import array
 import os
+import shutil
 import socket
 import struct
 import sys
@@ -80,7 +81,7 @@ RESPONSES = {
     "/fail": frame(FAIL, b"\x01Traceback (most recent call last):\n  boom"),
     "/fail-empty": frame(FAIL),
     "/unavailable": frame(FAIL, b"\x04not now"),
-    "/file-without-fd": head(headers=TEXT) + frame(FILE, struct.pack("<QQ", 0, 5), LAST),
+    "/no-descriptor": head(headers=TEXT) + frame(FILE, struct.pack("<QQ", 0, 5), LAST),
     "/interim": head(status=103, reason=b"Early Hints",
                      headers=[(b"Link", b"</s.css>; rel=preload")],
                      kind=INTERIM) + OK,
@@ -187,6 +188,7 @@ def main():
     while True:
         data, fds, _, _ = socket.recv_fds(control, MESSAGE.size, 4)
         if not data:
+            shutil.rmtree(sys.argv[1], ignore_errors=True)
             os._exit(0)
         kind = MESSAGE.unpack(data)[2]
         if kind == GROUP:

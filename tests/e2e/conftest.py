@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the end-to-end tests: an httpd per test, checked after it."""
+
+import os
+
+import pytest
+
+from harness.httpd import Httpd
+from harness.paths import AS_ROOT
+
+
+@pytest.hookimpl(tryfirst=True, hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Lets a fixture see whether its test failed."""
+    outcome = yield
+    report = outcome.get_result()
+    setattr(item, f"report_{report.when}", report)
+
+
+@pytest.fixture
+def httpd(request):
+    """A private httpd, not started yet. After the test it is stopped, and nothing
+    undeclared may be in its logs, no process, socket or shared memory be left."""
+    os.umask(0o022)
+    server = Httpd()
+    try:
+        yield server
+        faults = server.check()
+        report = getattr(request.node, "report_call", None)
+        failed = report is None or report.failed
+        if faults or failed:
+            print(server.all_logs())
+        assert not faults, "\n".join(faults)
+    finally:
+        server.check_processes()
+        server.remove()
+
+
+@pytest.fixture
+def as_root():
+    if not AS_ROOT:
+        pytest.skip("httpd changes users only as root")

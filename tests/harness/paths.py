@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where things are, and who runs the tests."""
+
+import os
+import pathlib
+
+import private_httpd
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("CGW_TEST_BUILD", ROOT / "build")).absolute()
+APPS = ROOT / "tests" / "apps"
+EXAMPLES = ROOT / "examples"
+PYTHON = "/usr/bin/python3"
+AS_ROOT = os.geteuid() == 0
+MPM = os.environ.get("CGW_TEST_MPM", "event")
+# Sanitizer runtimes, which must be loaded before what was built with them.
+PRELOAD = os.environ.get("CGW_TEST_PRELOAD", "")
+ASAN_OPTIONS = os.environ.get("ASAN_OPTIONS", "detect_leaks=0")
+# Everything is slower with sanitizers.
+PATIENCE = 180 if PRELOAD else 60
+HTTPD = private_httpd.find_httpd()
+HTTPD_MODULES = private_httpd.find_modules()
+# The account of httpd's children when root starts it.
+HTTPD_USER = "www-data"

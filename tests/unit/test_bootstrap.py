@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loading the application: what CGatewayApplication may name, and what the
+log says when it cannot be loaded."""
+
+import os
+import subprocess
+
+import pytest
+
+import worker_harness as h
+
+IMPORT, CALLABLE, INTERPRETER = 1, 2, 3
+SIMPLE = """
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [(__name__ + "|" + __file__).encode()]
+"""
+
+pytestmark = pytest.mark.skipif(
+    not os.path.exists(os.path.join(h.LIBRARY, "_cgateway.abi3.so")),
+    reason="build first: make -f Makefile.apxs")
+
+
+def served(application, path, **options):
+    g = h.Group(application, path, **options).start()
+    response = g.ask()
+    assert g.stop() == 0
+    assert response.fail is None, response.fail[1]
+    return response.body.decode()
+
+
+def refused(application, path, **options):
+    """(kind of failure, what the log says)"""
+    g = h.Group(application, path, **options)
+    kind, arg = g.launch()
+    assert kind == h.FAILED, g.log()
+    assert g.stop() == 1
+    return arg, g.log()
+
+
+@pytest.mark.parametrize("text, application", [
+    (SIMPLE, "app"), (SIMPLE, "app:application"), (SIMPLE, "app:"),
+    (SIMPLE + "class site: app = staticmethod(application)", "app:site.app")])
+def test_modules(tmp_path, text, application):
+    (tmp_path / "app.py").write_text(text)
+    assert served(application, [str(tmp_path)]).startswith("app|")
+
+
+@pytest.mark.parametrize("name", ["site.wsgi", "with space-and.dot.wsgi",
+                                  "app.py"])
+def test_files(tmp_path, name):
+    script = tmp_path / name
+    script.write_text(SIMPLE + "import sys\nassert sys.modules[__name__]\n")
+    module, _, file = served(str(script), []).partition("|")
+    assert file == str(script)
+    assert module.isidentifier()
+    assert sorted(os.listdir(tmp_path)) == [name]
+
+
+def test_site_packages_bring_their_pth_files(tmp_path):
+    packages = tmp_path / "site-packages"
+    (tmp_path / "extra").mkdir()
+    packages.mkdir()
+    (packages / "extra.pth").write_text(str(tmp_path / "extra") + "\n")
+    (tmp_path / "extra" / "app.py").write_text(SIMPLE)
+    assert "/extra/app.py" in served("app", [str(packages)])
+
+
+def test_entries_come_first_and_in_order(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "json.py").write_text(SIMPLE)
+    body = served("json", [str(tmp_path / "two"), str(tmp_path / "one")])
+    assert body.endswith("/two/json.py")
+
+
+def test_unknown_module():
+    kind, log = refused("shop.wsgi", ["/nowhere"])
+    assert kind == IMPORT
+    assert "ModuleNotFoundError" in log and "CGW0411" in log
+    assert "CGatewayPath" in log and "/nowhere" in log
+    assert "bootstrap.py" not in log and "importlib" not in log
+
+
+def test_missing_dependency(tmp_path):
+    (tmp_path / "app.py").write_text("import not_there_at_all\n")
+    kind, log = refused("app", [str(tmp_path)])
+    assert kind == IMPORT and "CGatewayPython" in log
+    assert "app.py" in log and "_application.py" not in log
+
+
+def test_missing_settings(tmp_path):
+    (tmp_path / "app.py").write_text("import shop_settings\n")
+    _, log = refused("app", [str(tmp_path)], environ={
+        "DJANGO_SETTINGS_MODULE": "shop_settings.live"})
+    assert "correct CGatewaySettings" in log
+
+
+@pytest.mark.parametrize("statement, name", [
+    ("raise SystemExit(0)", "SystemExit"),
+    ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    ("1 / 0", "ZeroDivisionError"), ("def (", "SyntaxError")])
+def test_import_that_raises(tmp_path, statement, name):
+    (tmp_path / "app.py").write_text(statement)
+    kind, log = refused("app", [str(tmp_path)])
+    assert kind == IMPORT and name in log
+    assert "CGW0411: group 'shop': the application 'app' was not loaded" in log
+
+
+def test_missing_callable(tmp_path):
+    (tmp_path / "app.py").write_text("def app(environ, start): pass\n")
+    kind, log = refused("app", [str(tmp_path)])
+    assert kind == CALLABLE
+    assert "CGatewayApplication app:callable" in log and "(it has app)" in log
+
+
+def test_missing_file(tmp_path):
+    kind, log = refused(str(tmp_path / "x.wsgi"), [])
+    assert kind == IMPORT and "does not exist" in log
+
+
+@pytest.mark.parametrize("statement", [
+    "import threading; threading.Thread(target=threading.Event().wait, "
+    "daemon=True).start()",
+    "import socket; kept = socket.socket()"])
+def test_unforkable_applications_are_told(tmp_path, statement):
+    (tmp_path / "app.py").write_text(SIMPLE + statement)
+    g = h.Group("app", [str(tmp_path)])
+    assert g.launch() == (h.READY, 0)
+    assert "CGW0412" in g.log()
+    g.stop()
+
+
+def test_forkable_applications_are_told(tmp_path):
+    (tmp_path / "app.py").write_text(SIMPLE)
+    g = h.Group("app", [str(tmp_path)])
+    assert g.launch() == (h.READY, 1)
+    assert g.stop() == 0
+    assert g.log() == ""
+
+
+@pytest.mark.parametrize("python", h.interpreters(minor=range(0, 9)))
+def test_interpreter_that_is_too_old(tmp_path, python):
+    (tmp_path / "app.py").write_text(SIMPLE)
+    kind, log = refused("app", [str(tmp_path)], python=python)
+    assert kind == INTERPRETER
+    assert "CGW0410" in log and "CGatewayPython" in log
+
+
+def test_extension_that_cannot_be_loaded_is_a_message(tmp_path):
+    (tmp_path / "bootstrap.py").symlink_to(
+        os.path.join(h.LIBRARY, "bootstrap.py"))
+    copy = tmp_path / "library"
+    copy.mkdir()
+    with open(os.path.join(h.LIBRARY, "bootstrap.py")) as file:
+        (copy / "bootstrap.py").write_text(file.read())
+    done = subprocess.run(["/usr/bin/python3", str(copy / "bootstrap.py"),
+                           "shop", "app", "1", "1"], capture_output=True,
+                          text=True)
+    assert done.returncode == 1 and "CGW0410" in done.stderr

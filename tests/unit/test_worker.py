@@ -1,0 +1,511 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker as its supervisor and httpd see it."""
+
+import json
+import os
+import subprocess
+import threading
+
+import pytest
+
+import worker_harness as h
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+EXCEPTION, RESPONSE, PROTOCOL, ABORTED = 1, 2, 3, 5
+
+pytestmark = pytest.mark.skipif(
+    not os.path.exists(os.path.join(h.LIBRARY, "_cgateway.abi3.so")),
+    reason="build first: make -f Makefile.apxs")
+
+
+def running(**options):
+    return h.Group("worker_application", [HERE], **options).start()
+
+
+@pytest.fixture(scope="module", params=["fork", "solo"])
+def group(request):
+    g = running(fork=request.param == "fork")
+    yield g
+    assert g.stop() == 0
+
+
+@pytest.fixture
+def own():
+    g = running()
+    yield g
+    g.stop()
+
+
+def shown(response):
+    assert response.fail is None, response.fail[1]
+    return json.loads(response.body)
+
+
+# ---- environ ----------------------------------------------------------------
+
+def test_environ_is_complete_and_native(group):
+    env = shown(group.ask("/environ", HTTP_X_OTHER="gr\xfc\xdf",
+                          HTTP_COOKIE="a=b"))
+    assert env["HTTP_X_OTHER"] == "gr\xfc\xdf"
+    assert env["HTTP_COOKIE"] == "a=b"
+    assert env["wsgi.version"] == [1, 0]
+    assert env["wsgi.url_scheme"] == "http"
+    assert env["wsgi.multithread"] is True
+    assert env["wsgi.multiprocess"] is False
+    assert env["wsgi.run_once"] is False
+    assert env["wsgi.input_terminated"] is True
+    assert env["cgateway.group"] == "shop"
+
+
+def test_values_do_not_leak_into_the_next_request(group):
+    for n in range(300):
+        env = shown(group.ask("/environ", HTTPS="on" if n % 2 else "off",
+                              **{"HTTP_X_%d" % n: "v%d" % n}))
+        assert env["HTTP_X_%d" % n] == "v%d" % n
+        assert env["HTTPS"] == ("on" if n % 2 else "off")
+        assert "HTTP_X_%d" % (n - 1) not in env
+
+
+def test_https_sets_the_scheme(group):
+    assert shown(group.ask("/environ", flags=h.HTTPS))["wsgi.url_scheme"] \
+        == "https"
+
+
+def test_long_names_and_values(group):
+    name, value = "HTTP_" + "N" * 3000, "v" * 300000
+    assert shown(group.ask("/environ", **{name: value}))[name] == value
+
+
+def test_process_is_as_the_application_expects(group):
+    seen = shown(group.ask("/process"))
+    assert seen["argv"] == ["cgateway"]
+    assert seen["path"][0] == HERE
+    assert h.LIBRARY not in seen["path"]
+    assert seen["thread"].startswith("cgateway-")
+    assert seen["group"] == "shop"
+    assert seen["gone"] is False
+    assert seen["comm"] == "cgw:shop"
+
+
+# ---- input ------------------------------------------------------------------
+
+@pytest.mark.parametrize("size", [0, 1, 70000, 3 << 20])
+def test_body_arrives_whole(group, size):
+    body = os.urandom(size)
+    pieces = [body[i:i + (1 << 20)] for i in range(0, size, 1 << 20)]
+    exchange = group.exchange()
+    exchange.send(h.request_frame(dict(h.ENVIRON, PATH_INFO="/echo"),
+                                  h.HAS_BODY, False))
+    sender = threading.Thread(target=lambda: [
+        exchange.send(h.frame(h.BODY, piece)) for piece in pieces]
+        + [exchange.send(h.frame(h.BODY_END))])
+    sender.start()
+    response = exchange.finish()
+    sender.join()
+    assert response.body == body
+    assert response.length == size
+
+
+@pytest.mark.parametrize("asked", ["-1", "5", "9000000"])
+def test_read_sizes(group, asked):
+    body = b"0123456789"
+    want = body if int(asked) < 0 else body[:int(asked)]
+    assert group.ask("/echo", body, QUERY_STRING=asked).body == want
+
+
+def test_every_way_to_read(group):
+    body = b"abcdef\nline two\nthree\nfour\nfive\nsix"
+    got = eval(group.ask("/reads", body).body)
+    assert got == [b"", b"abc", b"def\n", b"li", b"ne two\n", [b"three\n"],
+                   b"four\n", [b"five\n", b"six"], b"", b"", b"", []]
+
+
+def test_body_that_trickles(group):
+    exchange = group.exchange()
+    exchange.send(h.request_frame(dict(h.ENVIRON, PATH_INFO="/lines"),
+                                  h.HAS_BODY, False))
+    stream = h.frame(h.BODY, b"ab\ncd") + h.frame(h.BODY) \
+        + h.frame(h.BODY, b"\nef", last=True)
+    for n in range(len(stream)):
+        exchange.send(stream[n:n + 1])
+    assert exchange.finish().body == b"8"
+
+
+@pytest.mark.parametrize("ending", [b"", h.frame(h.ABORT), h.frame(0x10),
+                                    b"\xff" * 8])
+def test_body_that_breaks_off_is_never_an_end(group, ending):
+    exchange = group.exchange()
+    exchange.send(h.request_frame(dict(h.ENVIRON, PATH_INFO="/read_broken"),
+                                  h.HAS_BODY, False)
+                  + h.frame(h.BODY, b"half") + ending)
+    if not ending:
+        exchange.socket.shutdown(1)
+    response = exchange.finish()
+    # httpd that has hung up counts as gone: the request is then skipped
+    if ending or response.fail:
+        assert response.fail[0] == ABORTED
+        assert shown(group.ask("/events")) == ["broken True"]
+
+
+def test_application_that_ignores_its_body(group):
+    response = group.ask("/empty", b"x" * 100000)
+    assert response.status == 200 and response.complete
+
+
+def test_reading_and_answering_at_once_does_not_deadlock(group):
+    exchange = group.exchange()
+    exchange.send(h.request_frame(dict(h.ENVIRON, PATH_INFO="/big"),
+                                  h.HAS_BODY, False))
+
+    def send_all():
+        try:
+            for _ in range(20):
+                exchange.send(h.frame(h.BODY, b"x" * (1 << 20)))
+        except OSError:
+            pass    # the worker has answered and hung up
+    sender = threading.Thread(target=send_all)
+    sender.start()
+    response = exchange.finish()
+    sender.join()
+    assert response.complete and len(response.body) == (5 << 20) + 20100
+
+
+def test_objects_kept_after_the_request(group):
+    group.ask("/errors")
+    group.ask("/keep_input")
+    assert b"after the end" in group.ask("/late").body
+    group.await_log("a late line")
+    assert b"after the end" in group.ask("/late_write").body
+
+
+# ---- errors -----------------------------------------------------------------
+
+def test_error_lines_come_as_log_frames(group):
+    response = group.ask("/errors")
+    texts = [text for _, text in response.logs]
+    assert texts[:3] == ["one", "two and", "gr\xfc\xdf \\udc80"]
+    assert texts[3:] == ["rest"] or "rest" in group.log()
+    assert all(level == 3 for level, _ in response.logs)
+
+
+def test_errors_take_str_only(group):
+    kind, text = group.ask("/errors_type").fail
+    assert kind == EXCEPTION and "wsgi.errors takes str" in text
+
+
+# ---- responses --------------------------------------------------------------
+
+def test_one_chunk_gets_its_length(group):
+    response = group.ask("/echo", b"hello")
+    assert (response.status, response.reason) == (200, "OK")
+    assert response.length == 5
+    assert response.header("content-type") == ["text/plain"]
+    assert response.frames[-1] == (h.BODY, 1)
+
+
+def test_sized_iterable_gets_its_length(group):
+    response = group.ask("/single")
+    assert (response.length, response.body) == (8, b"just one")
+    assert shown(group.ask("/events")) == ["close"]
+
+
+def test_empty_body_has_length_zero(group):
+    response = group.ask("/empty")
+    assert response.length == 0 and response.frames == [(h.HEAD, 1)]
+
+
+def test_generator_is_run_to_its_end(group):
+    response = group.ask("/generator")
+    assert response.body == b"ab" and response.length is None
+    assert shown(group.ask("/events")) == ["after the last yield"]
+
+
+def test_start_response_inside_a_generator(group):
+    assert group.ask("/lazy").body == b"lazy"
+
+
+def test_write_comes_first(group):
+    assert group.ask("/write").body == b"one two three"
+
+
+def test_large_bodies(group):
+    response = group.ask("/big")
+    assert response.length == len(response.body) == (5 << 20) + 20100
+    assert response.body.endswith(b"y" * 100 + b"z" * 20000)
+
+
+@pytest.mark.parametrize("path", ["/echo", "/big", "/generator", "/write"])
+def test_head_sends_no_body(group, path):
+    response = group.ask(path, flags=h.HEAD_ONLY)
+    assert response.complete and response.body == b""
+    shown(group.ask("/events"))
+
+
+def test_head_keeps_the_length(group):
+    assert group.ask("/big", flags=h.HEAD_ONLY).length == (5 << 20) + 20100
+
+
+@pytest.mark.parametrize("status", ["204+No+Content", "304+Not+Modified"])
+def test_statuses_without_body(group, status):
+    response = group.ask("/status", QUERY_STRING=status)
+    assert response.frames == [(h.HEAD, 1)] and response.length is None
+
+
+def test_replaced_response(group):
+    response = group.ask("/replace")
+    assert (response.status, response.body) == (500, b"oops")
+    assert not response.header("X-Old")
+
+
+def test_replacing_too_late_raises_again(group):
+    response = group.ask("/too_late")
+    assert response.body == b"part" and not response.complete
+    assert "KeyError: 'too late'" in response.fail[1]
+
+
+def test_second_start_response_needs_exc_info(group):
+    kind, text = group.ask("/twice").fail
+    assert kind == EXCEPTION and "AssertionError" in text
+
+
+@pytest.mark.parametrize("what, said", [
+    ("status_type", "TypeError: the response status must be a str"),
+    ("status_wide", "latin-1"), ("status_1xx", "final status"),
+    ("status_short", "three digits"), ("status_crlf", "control"),
+    ("headers_tuple", "TypeError: response headers must be a list"),
+    ("header_list", "tuples"), ("header_three", "tuples"),
+    ("name_type", "TypeError: the name of"), ("name_space", "letters"),
+    ("name_empty", "1 to 65535"), ("value_type", "TypeError: the value of"),
+    ("value_crlf", "control"), ("value_nul", "control"),
+    ("value_wide", "latin-1"), ("hop", "hop-by-hop"),
+    ("length", "decimal digits"), ("lengths", "contradicts"),
+    ("exc_info", "TypeError: exc_info")])
+def test_invalid_responses_are_refused(group, what, said):
+    response = group.ask("/bad", QUERY_STRING=what)
+    assert response.status is None
+    assert response.fail[0] == EXCEPTION and said in response.fail[1]
+
+
+@pytest.mark.parametrize("what, said", [
+    ("none", "cannot be iterated"), ("str", "must be bytes"),
+    ("bytes", "must be bytes"), ("int", "must be bytes")])
+def test_invalid_results_are_refused(group, what, said):
+    response = group.ask("/result", QUERY_STRING=what)
+    assert response.fail[0] == RESPONSE and said in response.fail[1]
+    assert response.status is None
+
+
+def test_invalid_chunk_after_the_head_truncates(group):
+    response = group.ask("/result", QUERY_STRING="late_int")
+    assert response.fail[0] == RESPONSE and not response.complete
+
+
+def test_no_start_response(group):
+    kind, text = group.ask("/no_start").fail
+    assert kind == RESPONSE and "start_response" in text
+
+
+def test_body_beyond_content_length_is_dropped(group):
+    response = group.ask("/length", QUERY_STRING="7")
+    assert response.body == b"0123456" and response.complete
+    assert "CGW0404" in response.logs[0][1]
+    assert shown(group.ask("/events")) == ["close"]
+
+
+def test_body_short_of_content_length_is_truncated(group):
+    response = group.ask("/length", QUERY_STRING="12")
+    assert not response.complete and response.fail[0] == RESPONSE
+    assert "10 of the 12" in response.fail[1]
+    assert shown(group.ask("/events")) == ["close"]
+
+
+# ---- failures ---------------------------------------------------------------
+
+def test_exception_comes_with_its_traceback(group):
+    kind, text = group.ask("/crash").fail
+    assert kind == EXCEPTION
+    assert text.startswith("Traceback (most recent call last):")
+    assert text.endswith("RuntimeError: deliberate gr\xfc\xdf")
+
+
+def test_exception_after_the_head_truncates(group):
+    response = group.ask("/crash_late")
+    assert response.body == b"part" and not response.complete
+    assert response.fail[0] == EXCEPTION
+
+
+def test_system_exit_ends_the_request_only(group):
+    assert "SystemExit: 3" in group.ask("/exits").fail[1]
+    assert group.ask("/empty").status == 200
+
+
+def test_exception_in_close_is_logged(group):
+    response = group.ask("/close_error")
+    assert response.body == b"x" and response.complete
+    assert "ValueError: in close" in group.await_log("in close")
+
+
+def test_client_that_stops_reading(group):
+    exchange = group.exchange()
+    exchange.send(h.request_frame(dict(h.ENVIRON, PATH_INFO="/stream")))
+    assert exchange.next_frame() == h.HEAD
+    exchange.close()
+    seen = []
+    while "stopped" not in seen:
+        seen += shown(group.ask("/events"))
+
+
+def test_application_can_notice_that_the_client_has_gone(group):
+    exchange = group.exchange()
+    exchange.send(h.request_frame(dict(h.ENVIRON, PATH_INFO="/gone"))
+                  )
+    exchange.send(h.frame(h.ABORT))
+    exchange.close()
+    assert group.ask("/empty").status == 200
+    shown(group.ask("/events"))
+
+
+@pytest.mark.parametrize("data", [
+    b"\xff" * 64, h.frame(h.BODY, b"x"), h.request_frame({}, version=9),
+    h.frame(h.REQUEST, b"short"),
+    h.frame(h.REQUEST, h.struct.pack("<HHIQ", 1, 0, 0, 1) + b"\x00\x09")])
+def test_malformed_requests_fail_alone(group, data):
+    exchange = group.exchange()
+    exchange.send(data)
+    assert exchange.finish().fail[0] in (PROTOCOL, EXCEPTION)
+    assert group.ask("/empty").status == 200
+
+
+# ---- files ------------------------------------------------------------------
+
+CONTENT = (b"0123456789" * 1000)[10:]
+
+
+@pytest.mark.parametrize("kind, flags, sent", [
+    ("plain", h.SENDFILE, True), ("named", h.SENDFILE, True),
+    ("plain", 0, False), ("memory", h.SENDFILE, False)])
+def test_files(group, kind, flags, sent):
+    response = group.ask("/file", QUERY_STRING=kind, flags=flags)
+    assert response.body == CONTENT and response.complete
+    assert bool(response.files) == sent
+    if sent:
+        assert response.length == len(CONTENT)
+        assert response.files == [(10, len(CONTENT))]
+
+
+def test_file_with_a_shorter_length(group):
+    response = group.ask("/file", QUERY_STRING="short", flags=h.SENDFILE)
+    assert response.body == CONTENT[:20] and response.complete
+
+
+def test_file_for_head(group):
+    response = group.ask("/file", QUERY_STRING="plain",
+                         flags=h.SENDFILE | h.HEAD_ONLY)
+    assert response.length == len(CONTENT) and not response.files
+
+
+# ---- PEP 3333 as a whole ----------------------------------------------------
+
+def test_validator_finds_nothing(group):
+    response = group.ask("/valid", b"a\nb\nc\nd", REQUEST_METHOD="POST")
+    assert response.fail is None, response.fail[1]
+    assert response.body == b"written a\nb\nc\nd"
+
+
+# ---- processes --------------------------------------------------------------
+
+def test_forked_worker_is_a_process_of_its_own():
+    g = running()
+    seen = shown(g.ask("/process"))
+    assert seen["pid"] == seen["sid"] == g.worker_pid != g.process.pid
+    assert seen["ppid"] != g.process.pid
+    second = g.add_worker()
+    second.close()
+    g.stop()
+
+
+def test_multiprocess_is_true_to_the_configuration():
+    g = running(threads=1, processes=3)
+    env = shown(g.ask("/environ"))
+    assert env["wsgi.multiprocess"] is True
+    assert env["wsgi.multithread"] is False
+    g.stop()
+
+
+def test_drain_finishes_what_runs(own):
+    exchange = own.exchange()
+    exchange.send(h.request_frame(dict(h.ENVIRON, PATH_INFO="/hold")))
+    own.ask("/empty")
+    own.tell(own.worker_control, h.DRAIN)
+    late = own.exchange()
+    late.send(h.request_frame(dict(h.ENVIRON, PATH_INFO="/release")))
+    worker = own.worker_control
+    own.worker_control = own.add_worker()   # takes what was not accepted
+    late_answer = late.finish()
+    assert late_answer.status == 200
+    if late_answer.body == b"released":     # in the other process
+        os.kill(own.worker_pid, 0)
+    worker.close()
+    exchange.close()
+
+
+def test_drained_process_runs_exit_handlers(tmp_path):
+    (tmp_path / "app.py").write_text(
+        "import atexit\natexit.register(print, 'exit handler ran')\n"
+        "def application(environ, start):\n    start('200 OK', [])\n"
+        "    return []\n")
+    g = h.Group("app", [str(tmp_path)]).start()
+    g.drain()
+    g.await_log("exit handler ran")
+    assert g.stop() == 0
+
+
+def test_child_of_the_application_holds_no_socket(own):
+    assert own.ask("/forked").body == b"0"
+
+
+def test_idle_thread_serves_while_another_is_busy(own):
+    exchange = own.exchange()
+    exchange.send(h.request_frame(dict(h.ENVIRON, PATH_INFO="/hold")))
+    for _ in range(20):
+        assert own.ask("/empty").status == 200
+    own.ask("/release")
+    assert exchange.finish().body == b"held"
+
+
+@pytest.mark.parametrize("python", h.interpreters())
+def test_every_interpreter_serves(python):
+    g = running(python=python)
+    assert shown(g.ask("/environ"))["wsgi.version"] == [1, 0]
+    assert g.ask("/valid", b"a\nb\n").body == b"written a\nb\n"
+    assert g.ask("/file", QUERY_STRING="plain",
+                 flags=h.SENDFILE).body == CONTENT
+    assert g.ask("/crash").fail[0] == EXCEPTION
+    g.drain()
+    assert g.stop() == 0
+    assert "Fatal" not in g.log()
+
+
+def resident(pid):
+    with open("/proc/%d/statm" % pid) as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_requests_leak_nothing():
+    g = running(threads=1)
+    paths = ["/environ", "/echo", "/generator", "/crash", "/file", "/write",
+             "/close_error"]
+
+    def some(rounds):
+        for n in range(rounds):
+            g.ask(paths[n % len(paths)], QUERY_STRING="plain"
+                  if n % len(paths) == 4 else "", flags=h.SENDFILE)
+            if n % 50 == 0:
+                g.ask("/events")
+        descriptors = len(os.listdir("/proc/%d/fd" % g.worker_pid))
+        return resident(g.worker_pid), descriptors
+    before, open_before = some(700)
+    after, open_after = some(3500)
+    g.stop()
+    assert open_after == open_before
+    assert after - before < 512 * 1024

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finding the application callable that CGatewayApplication names."""
+
+import importlib
+import importlib.machinery
+import importlib.util
+import os
+import re
+import sys
+
+START_IMPORT, START_CALLABLE = 1, 2
+DEFAULT_CALLABLE = "application"
+
+
+class StartFailure(Exception):
+    """The application cannot be loaded. `remedy` names a directive; the
+    exception that caused it, if any, is __cause__."""
+
+    def __init__(self, kind, remedy):
+        super().__init__(remedy)
+        self.kind = kind
+        self.remedy = remedy
+
+
+class _ScriptLoader(importlib.machinery.SourceFileLoader):
+    """Runs a file as it is: site.wsgi and site.py beside each other would
+    share one cached .pyc file."""
+
+    def get_code(self, fullname):
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def _is_path(name):
+    return name.startswith("/") and name.endswith((".wsgi", ".py"))
+
+
+def split(application):
+    """CGatewayApplication's value -> (module or path, name of the callable)."""
+    if _is_path(application):
+        return application, DEFAULT_CALLABLE
+    target, colon, name = application.rpartition(":")
+    if not colon:
+        return application, DEFAULT_CALLABLE
+    return target, name or DEFAULT_CALLABLE
+
+
+def script_module_name(path):
+    """The name under which a .wsgi file is registered in sys.modules."""
+    return "cgateway_script" + re.sub(r"\W", "_", path)
+
+
+def _import_script(path):
+    name = script_module_name(path)
+    loader = _ScriptLoader(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _covers(missing, wanted):
+    """Is the missing module the wanted one, or a package around it?"""
+    return bool(missing) and (wanted + ".").startswith(missing + ".")
+
+
+def _remedy_not_found(error, target):
+    settings = os.environ.get("DJANGO_SETTINGS_MODULE", "")
+    if _covers(error.name, target):
+        return ("module %r was not found; add the directory that holds it to "
+                "CGatewayPath, or correct CGatewayApplication (sys.path: %s)"
+                % (error.name, ", ".join(sys.path)))
+    if _covers(error.name, settings):
+        return ("module %r of the settings %r was not found; correct "
+                "CGatewaySettings, or add the directory that holds it to "
+                "CGatewayPath" % (error.name, settings))
+    return ("the application needs module %r, which %s does not have; install "
+            "it there, name the right environment with CGatewayPython, or add "
+            "its directory to CGatewayPath" % (error.name, sys.executable))
+
+
+def _remedy_script(error, path):
+    if isinstance(error, PermissionError):
+        return ("%s cannot be read by uid %d; give it read permission, or "
+                "change CGatewayUser" % (path, os.geteuid()))
+    return "%s does not exist; correct CGatewayApplication" % path
+
+
+def _remedy(error, target):
+    """What to do about an exception that importing raised."""
+    if isinstance(error, ModuleNotFoundError):
+        return _remedy_not_found(error, target)
+    if isinstance(error, OSError) and error.filename == target:
+        return _remedy_script(error, target)
+    if type(error).__name__ == "ImproperlyConfigured":
+        return ("Django is not configured; see the line above, and look at "
+                "CGatewaySettings")
+    if isinstance(error, (SystemExit, KeyboardInterrupt)):
+        return ("the application ended its process while it was imported "
+                "(%s); CGatewayApplication must name a module that only "
+                "defines the application callable" % type(error).__name__)
+    return ("importing what CGatewayApplication names raised %s; mend the "
+            "application, then reload" % type(error).__name__)
+
+
+def _import(target):
+    try:
+        if _is_path(target):
+            return _import_script(target)
+        return importlib.import_module(target)
+    except BaseException as error:
+        raise StartFailure(START_IMPORT, _remedy(error, target)) from error
+
+
+def _callables_of(module):
+    return sorted(name for name, value in vars(module).items()
+                  if callable(value) and not name.startswith("_")
+                  and not isinstance(value, type)
+                  and getattr(value, "__module__", None)
+                  in (module.__name__, None))
+
+
+def _missing(module, target, name):
+    found = _callables_of(module)
+    hint = " (it has %s)" % ", ".join(found[:5]) if found else ""
+    if _is_path(target):
+        return ("%s defines no callable %r%s; define it there"
+                % (target, name, hint))
+    return ("module %s has no callable %r%s; name it with CGatewayApplication "
+            "%s:callable" % (target, name, hint, target))
+
+
+def load(application):
+    """The application callable. Raises StartFailure."""
+    target, name = split(application)
+    found = module = _import(target)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        raise StartFailure(START_CALLABLE, _missing(module, target, name))
+    return found

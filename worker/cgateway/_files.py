@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which objects given to wsgi.file_wrapper httpd can send itself."""
+
+import io
+import os
+import stat
+import tempfile
+
+_PLAIN = (io.BufferedReader, io.BufferedRandom, io.FileIO)
+
+
+def _unwrap(file):
+    """The real file of what tempfile made."""
+    if isinstance(file, tempfile._TemporaryFileWrapper):
+        return file.file
+    if isinstance(file, tempfile.SpooledTemporaryFile):
+        return file._file
+    return file
+
+
+def sendable(file):
+    """(descriptor, offset, length) of what is left to read, or None.
+
+    Only files whose read() gives the bytes of the descriptor as they are: a
+    GzipFile has a fileno(), too, but it is that of the compressed file.
+    """
+    file = _unwrap(file)
+    if not any(getattr(type(file), "read", None) is plain.read
+               for plain in _PLAIN):
+        return None
+    try:
+        descriptor, offset = file.fileno(), file.tell()
+        status = os.fstat(descriptor)
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return descriptor, offset, max(0, status.st_size - offset)

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of a process of a group: import the application, then be a template
+that forks workers, or a worker, as the supervisor says (cgw_control.h)."""
+
+import gc
+import os
+import signal
+import sys
+import threading
+
+import _cgateway
+import cgateway
+from cgateway import _application, _files, _path, _report
+
+CONTROL_FD, LISTEN_FD = 3, 4
+READY_FORKABLE = 1
+
+
+class Settings:
+    """The command line."""
+
+    def __init__(self, arguments):
+        self.group, self.application, threads, processes = arguments[:4]
+        self.threads = int(threads)
+        self.processes = int(processes)
+        self.path = arguments[4:]
+
+
+def _set_up(settings):
+    for descriptor in (CONTROL_FD, LISTEN_FD):
+        os.set_inheritable(descriptor, False)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    # Caught rather than ignored: a program that the application starts must
+    # not inherit that it ignores SIGINT.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    name = "cgw:" + settings.group
+    _cgateway.name_process(name.encode("utf-8", "replace")[:15])
+    cgateway.group = settings.group
+    sys.argv = ["cgateway"]
+    _path.put_in_front(settings.path)
+
+
+# ---- import -----------------------------------------------------------------
+
+def _tell_failure(settings, failure):
+    cause = failure.__cause__
+    if cause is not None:
+        _report.tell(_report.describe(type(cause), cause, cause.__traceback__)
+                     .decode())
+    _report.tell("CGW0411: group %r: the application %r was not loaded: %s"
+                 % (settings.group, settings.application, failure.remedy))
+
+
+def _load(settings):
+    """The application, or the end of this process."""
+    try:
+        return _application.load(settings.application)
+    except _application.StartFailure as failure:
+        _tell_failure(settings, failure)
+        _flush()
+        _cgateway.send(CONTROL_FD, _cgateway.FAILED, failure.kind)
+        os._exit(1)
+
+
+def _flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass    # nobody reads it any more
+
+
+def _open_sockets():
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) in (CONTROL_FD, LISTEN_FD):
+            continue
+        try:
+            target = os.readlink("/proc/self/fd/" + name)
+        except OSError:
+            continue    # the descriptor of the listing itself
+        if target.startswith("socket:"):
+            found.append(int(name))
+    # The output pipe may be a socket under a test or another supervisor.
+    return [number for number in found if number > 2]
+
+
+def forkable(settings):
+    """May this process be copied? Not with a second thread, which would be
+    missing in the copy, nor with a connection, which both would use."""
+    threads = len(os.listdir("/proc/self/task"))
+    sockets = _open_sockets()
+    if threads == 1 and not sockets:
+        return True
+    _report.tell(
+        "CGW0412: group %r: importing the application left %d threads and %d "
+        "open sockets, so each worker imports it itself, which takes longer; "
+        "start threads and connections at the first request instead"
+        % (settings.group, threads, len(sockets)))
+    return False
+
+
+# ---- template ---------------------------------------------------------------
+
+def _become_worker(control, output):
+    """In the forked process: take over the descriptors it was given."""
+    os.setsid()
+    os.dup2(control, CONTROL_FD, inheritable=False)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(control)
+    os.close(output)
+
+
+def _fork_worker(settings, control, output):
+    """Fork twice, so that the worker is the supervisor's child. True in the
+    worker."""
+    _flush()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        _report.tell("CGW0413: group %r: no worker could be forked: %s; the "
+                     "supervisor tries again. Look at the limit on processes "
+                     "and at free memory" % (settings.group, error))
+        return False
+    if pid:
+        os.waitpid(pid, 0)
+        return False
+    try:
+        if os.fork():
+            os._exit(0)
+        _become_worker(control, output)
+    except BaseException as error:
+        try:
+            _report.tell("CGW0414: group %r: a forked worker could not start: "
+                         "%s; look at the limits on processes and open files"
+                         % (settings.group, error))
+        finally:
+            os._exit(1)
+    return True
+
+
+def _await_role(settings):
+    """Follow the supervisor: True, this process is a worker from here on;
+    False, it has done its work."""
+    frozen = False
+    while True:
+        message = _cgateway.receive(CONTROL_FD)
+        if message is None or message[0] == _cgateway.DRAIN:
+            return False
+        kind, _, control, output = message
+        if kind == _cgateway.SERVE:
+            return True
+        if kind == _cgateway.FORK and control >= 0 and output >= 0:
+            if not frozen:
+                gc.collect()
+                gc.freeze()
+                frozen = True
+            if _fork_worker(settings, control, output):
+                return True
+        for descriptor in (control, output):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+# ---- worker -----------------------------------------------------------------
+
+def _forget_in_child():
+    """The application forked: the child must not hold the supervisor's channel
+    or the group's socket open."""
+    _cgateway.forget()
+    for descriptor in (CONTROL_FD, LISTEN_FD):
+        try:
+            os.close(descriptor)
+        except OSError:
+            pass
+
+
+def _run_thread(settings):
+    try:
+        _cgateway.run()
+    except OSError as error:
+        _report.tell("CGW0415: group %r: the group's socket cannot be used: "
+                     "%s; this worker ends and the supervisor starts another. "
+                     "Restart httpd if it happens again"
+                     % (settings.group, error))
+        os._exit(1)
+
+
+def _start_threads(settings):
+    threads = [threading.Thread(target=_run_thread, args=(settings,),
+                                daemon=True, name="cgateway-%d" % number)
+               for number in range(1, settings.threads + 1)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def _await_drain():
+    while True:
+        message = _cgateway.receive(CONTROL_FD)
+        if message is None or message[0] == _cgateway.DRAIN:
+            return
+        for descriptor in message[2:]:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _send_quietly(kind):
+    try:
+        _cgateway.send(CONTROL_FD, kind)
+    except OSError:
+        pass    # the supervisor has gone, which means the same as DRAIN
+
+
+def _serve(settings, application):
+    _cgateway.configure(
+        application=application, group=settings.group,
+        threads=settings.threads, processes=settings.processes,
+        listen_fd=LISTEN_FD, report=_report.describe,
+        sendable=_files.sendable, gone_error=cgateway.ClientDisconnected)
+    os.register_at_fork(after_in_child=_forget_in_child)
+    threads = _start_threads(settings)
+    _send_quietly(_cgateway.SERVING)
+    try:
+        _await_drain()
+    finally:
+        _cgateway.drain()
+        for thread in threads:
+            thread.join()
+        _send_quietly(_cgateway.DRAINED)
+
+
+def main(arguments):
+    settings = Settings(arguments)
+    _set_up(settings)
+    application = _load(settings)
+    flags = READY_FORKABLE if forkable(settings) else 0
+    _cgateway.send(CONTROL_FD, _cgateway.READY, flags)
+    if _await_role(settings):
+        _serve(settings, application)
+    sys.exit(0)

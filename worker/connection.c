@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "connection.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BUFFER_SIZE ((size_t)64 << 10)
+#define BUFFER_KEEP ((size_t)256 << 10) /* a larger one is given back */
+
+int cgww_connection_init(struct cgww_connection *conn)
+{
+    memset(conn, 0, sizeof(*conn));
+    conn->fd = -1;
+    conn->data = malloc(BUFFER_SIZE);
+    conn->cap = conn->data ? BUFFER_SIZE : 0;
+    return conn->data ? 0 : ENOMEM;
+}
+
+void cgww_connection_destroy(struct cgww_connection *conn)
+{
+    cgww_connection_close(conn);
+    free(conn->data);
+    conn->data = NULL;
+    conn->cap = 0;
+}
+
+void cgww_connection_open(struct cgww_connection *conn, int fd)
+{
+    conn->fd = fd;
+    conn->start = conn->end = 0;
+    conn->frame_left = 0;
+    conn->frame_last = false;
+    conn->body = CGWW_BODY_MORE;
+}
+
+void cgww_connection_close(struct cgww_connection *conn)
+{
+    if (conn->fd >= 0) {
+        close(conn->fd);
+        conn->fd = -1;
+    }
+    if (conn->cap > BUFFER_KEEP) {
+        uint8_t *smaller = realloc(conn->data, BUFFER_SIZE);
+        conn->cap = smaller ? BUFFER_SIZE : conn->cap;
+        conn->data = smaller ? smaller : conn->data;
+    }
+    conn->start = conn->end = 0;
+}
+
+static size_t buffered(const struct cgww_connection *conn)
+{
+    return conn->end - conn->start;
+}
+
+/* Room for `need` bytes from start on. 0 or ENOMEM. */
+static int make_room(struct cgww_connection *conn, size_t need)
+{
+    if (conn->start > 0) {
+        memmove(conn->data, conn->data + conn->start, buffered(conn));
+        conn->end -= conn->start;
+        conn->start = 0;
+    }
+    if (need <= conn->cap) {
+        return 0;
+    }
+    uint8_t *larger = realloc(conn->data, need);
+    if (!larger) {
+        return ENOMEM;
+    }
+    conn->data = larger;
+    conn->cap = need;
+    return 0;
+}
+
+/* One recv into what is free of the buffer: > 0, 0 at end of file or after an
+ * error, -2 when it would wait and must not. */
+static ssize_t fill(struct cgww_connection *conn, size_t need, int flags)
+{
+    ssize_t n;
+
+    if (conn->start == conn->end) {
+        conn->start = conn->end = 0;
+    }
+    if (conn->cap - conn->start < need && make_room(conn, need) != 0) {
+        return 0;
+    }
+    do {
+        n = recv(conn->fd, conn->data + conn->end, conn->cap - conn->end,
+                 flags);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        return errno == EAGAIN ? -2 : 0;
+    }
+    conn->end += (size_t)n;
+    return n;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Waits until bytes can be received, or the time is over (false). */
+static bool await_bytes(int fd, int64_t until)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int n;
+
+    do {
+        int64_t left = until - now_ms();
+        n = left > 0 ? poll(&p, 1, (int)left) : 0;
+    } while (n < 0 && errno == EINTR);
+    return n > 0;
+}
+
+/* Is the REQUEST frame complete in the buffer? *need: bytes it takes. */
+static enum cgw_wire_status look_at_request(struct cgww_connection *conn,
+                                            struct cgw_frame *frame,
+                                            size_t *need)
+{
+    enum cgw_wire_status st = cgw_frame_decode(
+        frame, conn->data + conn->start, buffered(conn), CGW_FROM_HTTPD);
+
+    *need = CGW_FRAME_HEADER_SIZE;
+    if (st != CGW_WIRE_OK) {
+        return st;
+    }
+    if (frame->type != CGW_FRAME_REQUEST) {
+        return CGW_WIRE_TYPE;
+    }
+    *need += frame->length;
+    return buffered(conn) < *need ? CGW_WIRE_MORE : CGW_WIRE_OK;
+}
+
+enum cgww_receive cgww_connection_request(struct cgww_connection *conn,
+                                          int wait_ms, struct cgw_frame *frame,
+                                          const uint8_t **payload,
+                                          enum cgw_wire_status *why)
+{
+    int64_t until = wait_ms > 0 ? now_ms() + wait_ms : 0;
+    size_t need;
+
+    while ((*why = look_at_request(conn, frame, &need)) == CGW_WIRE_MORE) {
+        ssize_t n = fill(conn, need, MSG_DONTWAIT);
+        if (n == 0) {
+            return CGWW_RECEIVE_CLOSED;
+        }
+        if (n == -2 && wait_ms == 0) {
+            return CGWW_RECEIVE_AGAIN;
+        }
+        if (n == -2 && !await_bytes(conn->fd, until)) {
+            return CGWW_RECEIVE_CLOSED;
+        }
+    }
+    if (*why != CGW_WIRE_OK) {
+        return CGWW_RECEIVE_INVALID;
+    }
+    *payload = conn->data + conn->start + CGW_FRAME_HEADER_SIZE;
+    conn->start += need;
+    if (frame->flags & CGW_FRAME_LAST) {
+        conn->body = CGWW_BODY_ENDED;
+    }
+    return CGWW_RECEIVED;
+}
+
+bool cgww_connection_gone(struct cgww_connection *conn)
+{
+    uint8_t type;
+    struct pollfd p = {.fd = conn->fd, .events = POLLRDHUP};
+
+    if (conn->body == CGWW_BODY_BROKEN || conn->fd < 0) {
+        return true;
+    }
+    if (poll(&p, 1, 0) > 0) {
+        return true;
+    }
+    if (conn->frame_left > 0) {
+        return false;
+    }
+    if (buffered(conn) > 0) {
+        return conn->data[conn->start] == CGW_FRAME_ABORT;
+    }
+    return recv(conn->fd, &type, 1, MSG_PEEK | MSG_DONTWAIT) == 1
+           && type == CGW_FRAME_ABORT;
+}
+
+/* Take a frame header that lies in the buffer. */
+static void begin_frame(struct cgww_connection *conn)
+{
+    struct cgw_frame frame;
+    enum cgw_wire_status st = cgw_frame_decode(
+        &frame, conn->data + conn->start, buffered(conn), CGW_FROM_HTTPD);
+
+    conn->start += CGW_FRAME_HEADER_SIZE;
+    if (st == CGW_WIRE_OK && frame.type == CGW_FRAME_BODY) {
+        conn->frame_left = frame.length;
+        conn->frame_last = frame.flags & CGW_FRAME_LAST;
+        if (conn->frame_last && conn->frame_left == 0) {
+            conn->body = CGWW_BODY_ENDED;
+        }
+    }
+    else if (st == CGW_WIRE_OK && frame.type == CGW_FRAME_BODY_END
+             && frame.length == 0) {
+        conn->body = CGWW_BODY_ENDED;
+    }
+    else {
+        conn->body = CGWW_BODY_BROKEN;
+    }
+}
+
+/* Go to where bytes of the body begin. 0, or -2 as fill(). */
+static int find_bytes(struct cgww_connection *conn, int flags)
+{
+    while (conn->body == CGWW_BODY_MORE && conn->frame_left == 0) {
+        if (buffered(conn) >= CGW_FRAME_HEADER_SIZE) {
+            begin_frame(conn);
+            continue;
+        }
+        ssize_t n = fill(conn, CGW_FRAME_HEADER_SIZE, flags);
+        if (n == -2) {
+            return -2;
+        }
+        if (n == 0) {
+            conn->body = CGWW_BODY_BROKEN;
+        }
+    }
+    return 0;
+}
+
+ssize_t cgww_body_peek(struct cgww_connection *conn, const uint8_t **bytes,
+                       bool wait)
+{
+    int flags = wait ? 0 : MSG_DONTWAIT;
+
+    if (find_bytes(conn, flags) == -2) {
+        return -2;
+    }
+    if (conn->body == CGWW_BODY_MORE && buffered(conn) == 0) {
+        ssize_t n = fill(conn, 1, flags);
+        if (n == -2) {
+            return -2;
+        }
+        if (n == 0) {
+            conn->body = CGWW_BODY_BROKEN;
+        }
+    }
+    if (conn->body != CGWW_BODY_MORE) {
+        return conn->body == CGWW_BODY_ENDED ? 0 : -1;
+    }
+    *bytes = conn->data + conn->start;
+    return (ssize_t)(buffered(conn) < conn->frame_left ? buffered(conn)
+                                                       : conn->frame_left);
+}
+
+static void count_down(struct cgww_connection *conn, size_t n)
+{
+    conn->frame_left -= (uint32_t)n;
+    if (conn->frame_left == 0 && conn->frame_last) {
+        conn->body = CGWW_BODY_ENDED;
+    }
+}
+
+void cgww_body_consume(struct cgww_connection *conn, size_t n)
+{
+    conn->start += n;
+    count_down(conn, n);
+}
+
+/* Receive straight into the caller's memory, past the buffer. */
+static ssize_t read_direct(struct cgww_connection *conn, uint8_t *to, size_t n)
+{
+    ssize_t got;
+
+    if (n > conn->frame_left) {
+        n = conn->frame_left;
+    }
+    do {
+        got = recv(conn->fd, to, n, 0);
+    } while (got < 0 && errno == EINTR);
+    if (got <= 0) {
+        conn->body = CGWW_BODY_BROKEN;
+        return -1;
+    }
+    count_down(conn, (size_t)got);
+    return got;
+}
+
+static ssize_t read_some(struct cgww_connection *conn, uint8_t *to, size_t n)
+{
+    const uint8_t *bytes;
+
+    find_bytes(conn, 0);
+    if (conn->body == CGWW_BODY_MORE && buffered(conn) == 0
+        && n >= BUFFER_SIZE / 4) {
+        return read_direct(conn, to, n);
+    }
+    ssize_t have = cgww_body_peek(conn, &bytes, true);
+    if (have <= 0) {
+        return have;
+    }
+    size_t take = (size_t)have < n ? (size_t)have : n;
+    memcpy(to, bytes, take);
+    cgww_body_consume(conn, take);
+    return (ssize_t)take;
+}
+
+ssize_t cgww_body_read(struct cgww_connection *conn, uint8_t *to, size_t n)
+{
+    size_t done = 0;
+
+    while (done < n) {
+        ssize_t got = read_some(conn, to + done, n - done);
+        if (got < 0) {
+            return -1;
+        }
+        if (got == 0) {
+            break;
+        }
+        done += (size_t)got;
+    }
+    return (ssize_t)done;
+}
+
+static void attach_file(struct msghdr *hdr, char *space, size_t size, int fd)
+{
+    memset(space, 0, size);
+    hdr->msg_control = space;
+    hdr->msg_controllen = size;
+    struct cmsghdr *c = CMSG_FIRSTHDR(hdr);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(fd));
+    memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+}
+
+static void advance(struct cgww_output *out, size_t n)
+{
+    for (int i = 0; i < 2 && n > 0; i++) {
+        size_t step = n < out->iov[i].iov_len ? n : out->iov[i].iov_len;
+        out->iov[i].iov_base = (char *)out->iov[i].iov_base + step;
+        out->iov[i].iov_len -= step;
+        n -= step;
+    }
+    out->file = -1;
+}
+
+int cgww_connection_send(struct cgww_connection *conn, struct cgww_output *out,
+                         int flags)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } space;
+
+    while (out->iov[0].iov_len + out->iov[1].iov_len > 0) {
+        struct msghdr hdr = {.msg_iov = out->iov, .msg_iovlen = 2};
+        if (out->file >= 0) {
+            attach_file(&hdr, space.bytes, sizeof(space.bytes), out->file);
+        }
+        ssize_t n = sendmsg(conn->fd, &hdr, flags | MSG_NOSIGNAL);
+        if (n >= 0) {
+            advance(out, (size_t)n);
+        }
+        else if (errno != EINTR) {
+            return errno;
+        }
+    }
+    return 0;
+}

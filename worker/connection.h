@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CGWW_CONNECTION_H
+#define CGWW_CONNECTION_H
+
+/*
+ * One connection with httpd: the frames of one request and its response. The
+ * buffer is reused for the next connection of the same thread. Knows nothing
+ * of Python: callers release the interpreter lock around what may wait.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "cgw_wire.h"
+
+enum cgww_body_state {
+    CGWW_BODY_MORE,     /* the end has not been seen */
+    CGWW_BODY_ENDED,
+    CGWW_BODY_BROKEN    /* ABORT, end of file or a malformed frame came first */
+};
+
+struct cgww_connection {
+    int fd;                     /* -1: none */
+    uint8_t *data;              /* received bytes: data[start..end) */
+    size_t cap, start, end;
+    uint32_t frame_left;        /* of the current BODY frame, not consumed */
+    bool frame_last;
+    enum cgww_body_state body;
+};
+
+enum cgww_receive {
+    CGWW_RECEIVED,
+    CGWW_RECEIVE_AGAIN,         /* not complete; only where it may not wait */
+    CGWW_RECEIVE_CLOSED,        /* the peer has gone, or took too long */
+    CGWW_RECEIVE_INVALID        /* malformed; see the wire status */
+};
+
+/* 0 or ENOMEM. */
+int cgww_connection_init(struct cgww_connection *conn);
+void cgww_connection_destroy(struct cgww_connection *conn);
+/* Start with a new descriptor, which belongs to the connection from now on. */
+void cgww_connection_open(struct cgww_connection *conn, int fd);
+void cgww_connection_close(struct cgww_connection *conn);
+
+/* The REQUEST frame. wait_ms 0: take what is there, never wait. *payload stays
+ * valid until the body is touched. */
+enum cgww_receive cgww_connection_request(struct cgww_connection *conn,
+                                          int wait_ms, struct cgw_frame *frame,
+                                          const uint8_t **payload,
+                                          enum cgw_wire_status *why);
+
+/* Has httpd hung up, or sent ABORT as the next frame? Never waits. */
+bool cgww_connection_gone(struct cgww_connection *conn);
+
+/* Bytes of the body at *bytes: > 0 how many, 0 at its end, -1 when it broke
+ * off, -2 when it would have to wait and must not. */
+ssize_t cgww_body_peek(struct cgww_connection *conn, const uint8_t **bytes,
+                       bool wait);
+void cgww_body_consume(struct cgww_connection *conn, size_t n);
+/* Waits for n bytes; fewer only at the end of the body; -1 when it broke off. */
+ssize_t cgww_body_read(struct cgww_connection *conn, uint8_t *to, size_t n);
+
+/* What is still to be sent; a send moves it on. */
+struct cgww_output {
+    struct iovec iov[2];
+    int file;                   /* goes with the first byte, -1: none */
+};
+
+/* Send everything; with MSG_DONTWAIT in flags, as much as fits. 0, EAGAIN or
+ * another errno (EPIPE: httpd has hung up). */
+int cgww_connection_send(struct cgww_connection *conn, struct cgww_output *out,
+                         int flags);
+
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "dispatch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cgw_log.h"
+
+#define OUT_OF_RESOURCES_WAIT_MS 100
+
+/* httpd's user owns the socket file, when this user may look at it. */
+static uid_t socket_owner(int listen_fd)
+{
+    struct sockaddr_un address;
+    socklen_t len = sizeof(address) - 1;
+    struct stat st;
+
+    memset(&address, 0, sizeof(address));
+    if (getsockname(listen_fd, (struct sockaddr *)&address, &len) != 0
+        || address.sun_family != AF_UNIX || address.sun_path[0] == '\0'
+        || stat(address.sun_path, &st) != 0) {
+        return geteuid();
+    }
+    return st.st_uid;
+}
+
+static int watch(int epoll_fd, int fd, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.fd = fd};
+
+    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : errno;
+}
+
+int cgww_dispatch_open(struct cgww_dispatch *d, int listen_fd)
+{
+    int flags = fcntl(listen_fd, F_GETFL);
+    int rv;
+
+    if (flags < 0 || fcntl(listen_fd, F_SETFL, flags | O_NONBLOCK) != 0) {
+        return errno;
+    }
+    d->listen_fd = listen_fd;
+    d->owner = socket_owner(listen_fd);
+    d->complained = 0;
+    atomic_init(&d->draining, false);
+    pthread_mutex_init(&d->place, NULL);
+    d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    d->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (d->epoll_fd < 0 || d->event_fd < 0) {
+        rv = errno;
+    }
+    else if ((rv = watch(d->epoll_fd, listen_fd, EPOLLIN | EPOLLEXCLUSIVE))
+             == 0) {
+        rv = watch(d->epoll_fd, d->event_fd, EPOLLIN);
+    }
+    if (rv != 0) {
+        cgww_dispatch_close(d);
+    }
+    return rv;
+}
+
+void cgww_dispatch_close(struct cgww_dispatch *d)
+{
+    if (d->epoll_fd >= 0) {
+        close(d->epoll_fd);
+    }
+    if (d->event_fd >= 0) {
+        close(d->event_fd);
+    }
+    d->epoll_fd = d->event_fd = d->listen_fd = -1;
+    atomic_store(&d->draining, true);
+}
+
+/* The message is due at most once a second. */
+static bool may_complain(struct cgww_dispatch *d)
+{
+    time_t now = time(NULL);
+    bool due = now != d->complained;
+
+    d->complained = now;
+    return due;
+}
+
+static bool trusted(struct cgww_dispatch *d, int fd)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0) {
+        return false;
+    }
+    if (peer.uid == 0 || peer.uid == d->owner || peer.uid == geteuid()) {
+        return true;
+    }
+    if (may_complain(d)) {
+        dprintf(STDERR_FILENO,
+                CGW_LOGNO(0401) "a connection from pid %d of uid %ld was "
+                "refused: only httpd's user (uid %ld) and root may send "
+                "requests; look at who can reach the group's socket, whose "
+                "owner must be httpd's User\n",
+                (int)peer.pid, (long)peer.uid, (long)d->owner);
+    }
+    return false;
+}
+
+/* Descriptors or memory are short: wait for better times or for the drain. */
+static void wait_for_resources(struct cgww_dispatch *d, int error)
+{
+    struct pollfd p = {.fd = d->event_fd, .events = POLLIN};
+
+    if (may_complain(d)) {
+        dprintf(STDERR_FILENO,
+                CGW_LOGNO(0402) "no request can be accepted at the moment: "
+                "%s; requests wait. Raise the limit on open files of this "
+                "group, or find what the application leaves open\n",
+                strerror(error));
+    }
+    poll(&p, 1, OUT_OF_RESOURCES_WAIT_MS);
+}
+
+/* 0 with *fd, EAGAIN: look again, else the listening socket's error. */
+static int accept_one(struct cgww_dispatch *d, int *fd)
+{
+    *fd = accept4(d->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    if (*fd >= 0) {
+        if (trusted(d, *fd)) {
+            return 0;
+        }
+        close(*fd);
+        return EAGAIN;
+    }
+    switch (errno) {
+    case EAGAIN:
+    case EINTR:
+    case ECONNABORTED:
+        return EAGAIN;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        wait_for_resources(d, errno);
+        return EAGAIN;
+    default:
+        return errno;
+    }
+}
+
+int cgww_dispatch_next(struct cgww_dispatch *d, int *fd)
+{
+    struct epoll_event event;
+    int rv = EAGAIN;
+
+    if (atomic_load(&d->draining)) {
+        return ECANCELED; /* nor is the place free in a forked child */
+    }
+    pthread_mutex_lock(&d->place);
+    while (rv == EAGAIN && !atomic_load(&d->draining)) {
+        if (epoll_wait(d->epoll_fd, &event, 1, -1) < 0 && errno != EINTR) {
+            rv = errno;
+        }
+        else if (!atomic_load(&d->draining)) {
+            rv = accept_one(d, fd);
+        }
+    }
+    if (rv != 0) {
+        pthread_mutex_unlock(&d->place);
+    }
+    return rv == EAGAIN ? ECANCELED : rv;
+}
+
+void cgww_dispatch_pass(struct cgww_dispatch *d)
+{
+    pthread_mutex_unlock(&d->place);
+}
+
+void cgww_dispatch_drain(struct cgww_dispatch *d)
+{
+    uint64_t one = 1;
+
+    atomic_store(&d->draining, true);
+    if (write(d->event_fd, &one, sizeof(one)) < 0) {
+        return; /* full: it is readable, which is all that matters */
+    }
+}

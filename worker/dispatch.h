@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CGWW_DISPATCH_H
+#define CGWW_DISPATCH_H
+
+/*
+ * Who accepts the next request of this process. One thread at a time, the
+ * leader, waits for the group's listening socket; it passes the place on once
+ * it can run Python, so that a process whose interpreter lock is busy attracts
+ * no further requests (docs/architecture.md, dispatch). Knows nothing of
+ * Python: every call may wait and is made without the interpreter lock.
+ */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct cgww_dispatch {
+    int listen_fd, epoll_fd, event_fd;
+    pthread_mutex_t place;      /* the leader holds it */
+    atomic_bool draining;
+    uid_t owner;                /* of the socket file: httpd's user */
+    time_t complained;          /* last report of a failed accept */
+};
+
+/* listen_fd is shared by the group, is made non-blocking and stays the
+ * caller's. 0 or an errno. */
+int cgww_dispatch_open(struct cgww_dispatch *d, int listen_fd);
+
+/* Become the leader and wait for a connection. 0: *fd is one from httpd and
+ * the caller holds the place, which cgww_dispatch_pass() gives up.
+ * ECANCELED: draining; another errno: the listening socket is unusable. */
+int cgww_dispatch_next(struct cgww_dispatch *d, int *fd);
+void cgww_dispatch_pass(struct cgww_dispatch *d);
+
+/* From now on cgww_dispatch_next() answers ECANCELED, to all. */
+void cgww_dispatch_drain(struct cgww_dispatch *d);
+/* Closes what open made; no thread may be in it. Also for a child process
+ * that the application forked. */
+void cgww_dispatch_close(struct cgww_dispatch *d);
+
+#endif

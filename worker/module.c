@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* _cgateway: what worker/cgateway/ (Python) calls to be a worker. */
+
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+
+#include "cgw_control.h"
+#include "environ.h"
+#include "errors.h"
+#include "file_wrapper.h"
+#include "input.h"
+#include "request.h"
+#include "starter.h"
+#include "thread.h"
+#include "worker.h"
+
+struct cgww_worker *cgww_worker_of(PyObject *module)
+{
+    return PyModule_GetState(module);
+}
+
+PyObject *cgww_type_refuse(PyTypeObject *type, PyObject *args, PyObject *kw)
+{
+    (void)args;
+    (void)kw;
+    PyErr_Format(PyExc_TypeError, "%R is made by the gateway only",
+                 (PyObject *)type);
+    return NULL;
+}
+
+/* ---- sys.stderr --------------------------------------------------------- */
+
+void cgww_stderr_write(PyObject *text)
+{
+    PyObject *type, *value, *traceback;
+    PyObject *file = PySys_GetObject("stderr"); /* borrowed */
+
+    PyErr_Fetch(&type, &value, &traceback);
+    Py_XINCREF(file);
+    if (text && PyBytes_Check(text)) {
+        text = PyUnicode_FromEncodedObject(text, "utf-8", "backslashreplace");
+    }
+    else {
+        Py_XINCREF(text);
+    }
+    if (file && text) {
+        PyFile_WriteObject(text, file, Py_PRINT_RAW);
+    }
+    Py_XDECREF(text);
+    Py_XDECREF(file);
+    PyErr_Clear();
+    PyErr_Restore(type, value, traceback);
+}
+
+void cgww_stderr_bytes(const char *bytes, size_t len)
+{
+    PyObject *text = PyUnicode_DecodeUTF8(bytes, (Py_ssize_t)len,
+                                          "backslashreplace");
+
+    if (text) {
+        cgww_stderr_write(text);
+        Py_DECREF(text);
+    }
+    else {
+        PyErr_Clear();
+    }
+}
+
+/* ---- control channel ---------------------------------------------------- */
+
+/* Waits for a message; Python's signal handlers run meanwhile. */
+static int await_readable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int n, error;
+
+    for (;;) {
+        Py_BEGIN_ALLOW_THREADS
+        n = poll(&p, 1, -1);
+        error = errno;
+        Py_END_ALLOW_THREADS
+        if (n > 0) {
+            return 0;
+        }
+        if (error != EINTR) {
+            errno = error;
+            PyErr_SetFromErrno(PyExc_OSError);
+            return -1;
+        }
+        if (PyErr_CheckSignals() != 0) {
+            return -1;
+        }
+    }
+}
+
+static PyObject *module_receive(PyObject *module, PyObject *args)
+{
+    struct cgw_message msg;
+    int fds[CGW_MESSAGE_MAX_FDS];
+    int fd, rv;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "i:receive", &fd) || await_readable(fd) != 0) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    rv = cgw_message_recv(fd, &msg, fds, NULL);
+    Py_END_ALLOW_THREADS
+    if (rv == EPIPE) {
+        Py_RETURN_NONE;
+    }
+    if (rv != 0) {
+        errno = rv;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    return Py_BuildValue("(iKii)", (int)msg.type, (unsigned long long)msg.arg,
+                         fds[0], fds[1]);
+}
+
+static PyObject *module_send(PyObject *module, PyObject *args)
+{
+    unsigned long long arg = 0;
+    int fd, type, rv;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "ii|K:send", &fd, &type, &arg)) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    rv = cgw_message_send(fd, (enum cgw_message_type)type, arg, NULL, 0);
+    Py_END_ALLOW_THREADS
+    if (rv != 0) {
+        errno = rv;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    Py_RETURN_NONE;
+}
+
+/* ---- the worker --------------------------------------------------------- */
+
+static void replace(PyObject **field, PyObject *value)
+{
+    PyObject *old = *field;
+
+    Py_INCREF(value);
+    *field = value;
+    Py_XDECREF(old);
+}
+
+static PyObject *module_configure(PyObject *module, PyObject *args,
+                                  PyObject *kw)
+{
+    static char *names[] = {"application", "group", "threads", "processes",
+                            "listen_fd", "report", "sendable", "gone_error",
+                            NULL};
+    struct cgww_worker *w = cgww_worker_of(module);
+    PyObject *application, *group, *report, *sendable, *gone_error;
+    int threads, processes, listen_fd, rv;
+
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kw, "OUiiiOOO:configure", names, &application, &group,
+            &threads, &processes, &listen_fd, &report, &sendable,
+            &gone_error)) {
+        return NULL;
+    }
+    if (w->environ) {
+        PyErr_SetString(PyExc_RuntimeError, "the worker is configured");
+        return NULL;
+    }
+    replace(&w->application, application);
+    replace(&w->group, group);
+    replace(&w->report, report);
+    replace(&w->sendable, sendable);
+    replace(&w->gone_error, gone_error);
+    w->environ = cgww_environ_new(w, threads, processes);
+    if (!w->environ) {
+        return NULL;
+    }
+    if ((rv = cgww_dispatch_open(&w->dispatch, listen_fd)) != 0) {
+        errno = rv;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *module_run(PyObject *module, PyObject *unused)
+{
+    struct cgww_worker *w = cgww_worker_of(module);
+
+    (void)unused;
+    if (!w->environ || w->dispatch.epoll_fd < 0) {
+        PyErr_SetString(PyExc_RuntimeError, "configure() comes first");
+        return NULL;
+    }
+    return cgww_thread_run(w);
+}
+
+static PyObject *module_drain(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    cgww_dispatch_drain(&cgww_worker_of(module)->dispatch);
+    Py_RETURN_NONE;
+}
+
+static PyObject *module_forget(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    cgww_threads_forget(cgww_worker_of(module));
+    Py_RETURN_NONE;
+}
+
+static PyObject *module_name_process(PyObject *module, PyObject *args)
+{
+    const char *name;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y:name_process", &name)) {
+        return NULL;
+    }
+    prctl(PR_SET_NAME, name, 0, 0, 0);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef module_methods[] = {
+    {"receive", module_receive, METH_VARARGS,
+     "receive(fd) -> (type, arg, fd, fd), or None at end of file"},
+    {"send", module_send, METH_VARARGS, "send(fd, type, arg=0)"},
+    {"configure", (PyCFunction)(void (*)(void))module_configure,
+     METH_VARARGS | METH_KEYWORDS, "configure(...): become a worker"},
+    {"run", module_run, METH_NOARGS, "run(): be a request thread"},
+    {"drain", module_drain, METH_NOARGS, "drain(): accept no more requests"},
+    {"forget", module_forget, METH_NOARGS,
+     "forget(): close the worker's descriptors, in a child process"},
+    {"name_process", module_name_process, METH_VARARGS, "name_process(bytes)"},
+    {NULL, NULL, 0, NULL}};
+
+/* ---- set-up ------------------------------------------------------------- */
+
+static int make_type(PyTypeObject **out, PyType_Spec *spec)
+{
+    *out = (PyTypeObject *)PyType_FromSpec(spec);
+    return *out ? 0 : -1;
+}
+
+static int module_exec(PyObject *module)
+{
+    struct cgww_worker *w = cgww_worker_of(module);
+
+    w->module = module;
+    w->dispatch.listen_fd = w->dispatch.epoll_fd = w->dispatch.event_fd = -1;
+#define X(field, text)                                                        \
+    if (!(w->name_##field = PyUnicode_InternFromString(text))) {              \
+        return -1;                                                            \
+    }
+    CGWW_NAMES(X)
+#undef X
+    if (make_type(&w->request_type, &cgww_request_spec)
+        || make_type(&w->input_type, &cgww_input_spec)
+        || make_type(&w->errors_type, &cgww_errors_spec)
+        || make_type(&w->starter_type, &cgww_starter_spec)
+        || make_type(&w->file_wrapper_type, &cgww_file_wrapper_spec)) {
+        return -1;
+    }
+#define X(sym, value)                                                         \
+    if (PyModule_AddIntConstant(module, #sym, value) != 0) {                  \
+        return -1;                                                            \
+    }
+    CGW_MESSAGE_TABLE(X)
+#undef X
+    return 0;
+}
+
+static int module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    struct cgww_worker *w = cgww_worker_of(module);
+
+    Py_VISIT(w->request_type);
+    Py_VISIT(w->input_type);
+    Py_VISIT(w->errors_type);
+    Py_VISIT(w->starter_type);
+    Py_VISIT(w->file_wrapper_type);
+    Py_VISIT(w->application);
+    Py_VISIT(w->report);
+    Py_VISIT(w->sendable);
+    Py_VISIT(w->gone_error);
+    return 0;
+}
+
+static int module_clear(PyObject *module)
+{
+    struct cgww_worker *w = cgww_worker_of(module);
+
+    Py_CLEAR(w->request_type);
+    Py_CLEAR(w->input_type);
+    Py_CLEAR(w->errors_type);
+    Py_CLEAR(w->starter_type);
+    Py_CLEAR(w->file_wrapper_type);
+    Py_CLEAR(w->application);
+    Py_CLEAR(w->report);
+    Py_CLEAR(w->sendable);
+    Py_CLEAR(w->gone_error);
+    return 0;
+}
+
+static void module_free(void *module)
+{
+    struct cgww_worker *w = cgww_worker_of(module);
+
+    if (!w) {
+        return;
+    }
+    module_clear(module);
+    Py_CLEAR(w->group);
+#define X(field, text) Py_CLEAR(w->name_##field);
+    CGWW_NAMES(X)
+#undef X
+    cgww_environ_free(w->environ);
+    w->environ = NULL;
+}
+
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec},
+                                          {0, NULL}};
+
+static struct PyModuleDef module_def = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "_cgateway",
+    .m_doc = "The worker of mod_cgateway.",
+    .m_size = sizeof(struct cgww_worker),
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free};
+
+#define EXPORT __attribute__((visibility("default")))
+EXPORT PyMODINIT_FUNC PyInit__cgateway(void);
+
+EXPORT PyMODINIT_FUNC PyInit__cgateway(void)
+{
+    return PyModuleDef_Init(&module_def);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "request.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "environ.h"
+#include "errors.h"
+#include "failure.h"
+#include "iterate.h"
+#include "response.h"
+#include "starter.h"
+
+/* More than this is not sent while the interpreter lock is held. */
+#define QUICK_SEND ((size_t)64 << 10)
+#define LOG_LONGEST (((size_t)1 << 16) - 1)
+
+void cgww_lock(pthread_mutex_t *mutex)
+{
+    if (pthread_mutex_trylock(mutex) != 0) {
+        Py_BEGIN_ALLOW_THREADS
+        pthread_mutex_lock(mutex);
+        Py_END_ALLOW_THREADS
+    }
+}
+
+/* With send_lock. The usual small piece goes out without giving up the
+ * interpreter lock, since getting it back may take long. */
+static int send_locked(struct cgww_request *r, struct cgww_output *out)
+{
+    struct cgww_connection *conn = &r->thread->conn;
+    size_t total = out->iov[0].iov_len + out->iov[1].iov_len;
+    int rv = EAGAIN;
+
+    if (total <= QUICK_SEND) {
+        rv = cgww_connection_send(conn, out, MSG_DONTWAIT);
+    }
+    if (rv == EAGAIN) {
+        Py_BEGIN_ALLOW_THREADS
+        rv = cgww_connection_send(conn, out, 0);
+        Py_END_ALLOW_THREADS
+    }
+    return rv;
+}
+
+/* Send bytes; false: the request has ended or httpd has hung up. */
+static bool send_bytes(struct cgww_request *r, struct cgww_output *out)
+{
+    bool ok = false;
+
+    cgww_lock(&r->send_lock);
+    if (r->thread && !r->response.broken) {
+        ok = send_locked(r, out) == 0;
+        r->response.broken = !ok;
+    }
+    pthread_mutex_unlock(&r->send_lock);
+    return ok;
+}
+
+bool cgww_request_send(struct cgww_request *r, const char *more, size_t len,
+                       int file)
+{
+    struct cgw_buf *buf = &r->thread->out;
+    struct cgww_output out = {
+        .iov = {{buf->data, buf->len}, {(void *)more, len}}, .file = file};
+    bool ok = !buf->failed && send_bytes(r, &out);
+
+    buf->len = 0;
+    return ok;
+}
+
+bool cgww_request_log(struct cgww_request *r, enum cgw_log_level level,
+                      const char *text, size_t len)
+{
+    struct cgw_buf buf = {0};
+    uint8_t byte = (uint8_t)level;
+    bool ok = false;
+
+    if (!r->thread || r->response.state == CGWW_RESPONSE_COMPLETE) {
+        return false;
+    }
+    size_t start = cgw_frame_open(&buf, CGW_FRAME_LOG, 0);
+    cgw_buf_put(&buf, &byte, 1);
+    cgw_buf_put(&buf, text, len < LOG_LONGEST ? len : LOG_LONGEST);
+    cgw_frame_close(&buf, start);
+    if (!buf.failed) {
+        struct cgww_output out = {.iov = {{buf.data, buf.len}}, .file = -1};
+        ok = send_bytes(r, &out);
+    }
+    cgw_buf_free(&buf);
+    return ok;
+}
+
+/* ---- client_disconnected ------------------------------------------------ */
+
+static PyObject *client_disconnected(PyObject *self, PyObject *unused)
+{
+    struct cgww_request *r = (struct cgww_request *)self;
+    bool gone = true;
+
+    (void)unused;
+    if (r->thread && !r->response.broken) {
+        cgww_lock(&r->recv_lock);
+        gone = !r->thread || cgww_connection_gone(&r->thread->conn);
+        pthread_mutex_unlock(&r->recv_lock);
+    }
+    return PyBool_FromLong(gone);
+}
+
+static PyMethodDef gone_def = {
+    "client_disconnected", client_disconnected, METH_NOARGS,
+    "client_disconnected() -> bool\n\nHas the client of this request gone? "
+    "Never waits; True also after the end of the request."};
+
+PyObject *cgww_request_gone_function(struct cgww_request *r)
+{
+    return PyCFunction_NewEx(&gone_def, (PyObject *)r, NULL);
+}
+
+/* ---- life --------------------------------------------------------------- */
+
+static struct cgww_request *request_new(struct cgww_worker *worker,
+                                        struct cgww_thread *thread)
+{
+    struct cgww_request *r = PyObject_New(struct cgww_request,
+                                          worker->request_type);
+
+    if (!r) {
+        return NULL;
+    }
+    r->worker = worker;
+    r->module = worker->module;
+    Py_INCREF(r->module);
+    r->thread = thread;
+    memset(&r->wire, 0, sizeof(r->wire));
+    memset(&r->response, 0, sizeof(r->response));
+    r->response.length = CGW_LENGTH_UNKNOWN;
+    memset(&r->line, 0, sizeof(r->line));
+    pthread_mutex_init(&r->recv_lock, NULL);
+    pthread_mutex_init(&r->send_lock, NULL);
+    return r;
+}
+
+static void request_dealloc(PyObject *self)
+{
+    struct cgww_request *r = (struct cgww_request *)self;
+    PyTypeObject *type = Py_TYPE(self);
+
+    pthread_mutex_destroy(&r->recv_lock);
+    pthread_mutex_destroy(&r->send_lock);
+    cgw_buf_free(&r->line);
+    Py_DECREF(r->module);
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot request_slots[] = {
+    {Py_tp_new, cgww_type_refuse},
+    {Py_tp_dealloc, request_dealloc},
+    {0, NULL}};
+
+PyType_Spec cgww_request_spec = {.name = "_cgateway.Request",
+                                 .basicsize = sizeof(struct cgww_request),
+                                 .flags = Py_TPFLAGS_DEFAULT,
+                                 .slots = request_slots};
+
+/* Threads of the application may be in the middle of a read or a log line:
+ * wait until they are out, so that the connection is ours alone. */
+static void take_connection_back(struct cgww_request *r)
+{
+    if (pthread_mutex_trylock(&r->recv_lock) != 0) {
+        shutdown(r->thread->conn.fd, SHUT_RD);
+        cgww_lock(&r->recv_lock);
+    }
+    cgww_lock(&r->send_lock);
+    if (r->response.broken) {
+        r->thread->out.len = 0;
+    }
+    r->thread = NULL;
+    pthread_mutex_unlock(&r->send_lock);
+    pthread_mutex_unlock(&r->recv_lock);
+}
+
+/* Call the application and send what it returns. */
+static int run_application(struct cgww_request *r, const uint8_t *payload,
+                           size_t len)
+{
+    struct cgww_worker *worker = r->worker;
+    PyObject *environ = cgww_environ_build(r, payload, len);
+    PyObject *starter = environ ? cgww_starter_new(r) : NULL;
+    PyObject *result = NULL;
+    int rv = -1;
+
+    if (starter) {
+        result = PyObject_CallFunctionObjArgs(worker->application, environ,
+                                              starter, NULL);
+    }
+    if (result) {
+        rv = cgww_send_result(r, result);
+        Py_DECREF(result);
+    }
+    Py_XDECREF(starter);
+    Py_XDECREF(environ);
+    return rv;
+}
+
+void cgww_request_serve(struct cgww_worker *worker, struct cgww_thread *thread,
+                        const struct cgw_frame *frame, const uint8_t *payload)
+{
+    struct cgww_request *r = request_new(worker, thread);
+
+    thread->out.len = 0;
+    if (!r) {
+        PyErr_Clear(); /* httpd sees the connection end */
+        return;
+    }
+    enum cgw_wire_status st = cgw_request_decode(&r->wire, payload,
+                                                 frame->length);
+    if (st != CGW_WIRE_OK) {
+        cgww_fail(r, CGW_FAIL_PROTOCOL, cgw_wire_strerror(st),
+                  strlen(cgw_wire_strerror(st)));
+    }
+    else if (run_application(r, payload, frame->length) != 0) {
+        cgww_fail_exception(r);
+    }
+    cgww_errors_finish(r);
+    take_connection_back(r);
+    Py_DECREF((PyObject *)r);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "thread.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "request.h"
+
+#define REQUEST_WAIT_MS 10000       /* httpd sends it along with connect */
+#define BUFFER_KEEP ((size_t)256 << 10)
+
+/* What the wait for a request ends with; the frame is valid for SERVE. */
+struct arrival {
+    struct cgw_frame frame;
+    const uint8_t *payload;
+    int error;                      /* ECANCELED: the worker drains */
+};
+
+static void pass_place(struct cgww_worker *worker, struct cgww_thread *t)
+{
+    if (t->leading) {
+        t->leading = false;
+        cgww_dispatch_pass(&worker->dispatch);
+    }
+}
+
+/* Send what the last request left, hang up. */
+static void end_connection(struct cgww_thread *t)
+{
+    if (t->conn.fd >= 0 && t->out.len > 0) {
+        struct cgww_output out = {.iov = {{t->out.data, t->out.len}},
+                                  .file = -1};
+        cgww_connection_send(&t->conn, &out, 0);
+    }
+    cgww_connection_close(&t->conn);
+    t->out.len = 0;
+    if (t->out.cap > BUFFER_KEEP || t->out.failed) {
+        cgw_buf_free(&t->out);
+    }
+    if (t->head.cap > BUFFER_KEEP || t->head.failed) {
+        cgw_buf_free(&t->head);
+    }
+}
+
+static void refuse_request(struct cgww_thread *t, enum cgw_wire_status why)
+{
+    const char *text = cgw_wire_strerror(why);
+    size_t start = cgw_frame_open(&t->out, CGW_FRAME_FAIL, 0);
+    uint8_t kind = CGW_FAIL_PROTOCOL;
+
+    cgw_buf_put(&t->out, &kind, 1);
+    cgw_buf_put(&t->out, text, strlen(text));
+    cgw_frame_close(&t->out, start);
+}
+
+/* Read the REQUEST frame of an accepted connection; a peer that is slow with
+ * it does not keep the place. */
+static bool receive_request(struct cgww_worker *worker, struct cgww_thread *t,
+                            struct arrival *a)
+{
+    enum cgw_wire_status why;
+    enum cgww_receive got = cgww_connection_request(&t->conn, 0, &a->frame,
+                                                    &a->payload, &why);
+
+    if (got == CGWW_RECEIVE_AGAIN) {
+        pass_place(worker, t);
+        got = cgww_connection_request(&t->conn, REQUEST_WAIT_MS, &a->frame,
+                                      &a->payload, &why);
+    }
+    if (got == CGWW_RECEIVE_INVALID) {
+        refuse_request(t, why);
+    }
+    return got == CGWW_RECEIVED && !cgww_connection_gone(&t->conn);
+}
+
+/* Without the interpreter lock: end the last request, wait for the next. */
+static void await_arrival(struct cgww_worker *worker, struct cgww_thread *t,
+                          struct arrival *a)
+{
+    int fd = -1;
+
+    end_connection(t);
+    while ((a->error = cgww_dispatch_next(&worker->dispatch, &fd)) == 0) {
+        t->leading = true;
+        cgww_connection_open(&t->conn, fd);
+        if (receive_request(worker, t, a)) {
+            return;
+        }
+        pass_place(worker, t);
+        end_connection(t);
+    }
+}
+
+static void thread_enlist(struct cgww_worker *worker, struct cgww_thread *t)
+{
+    t->next = worker->threads;
+    worker->threads = t;
+}
+
+static void thread_free(struct cgww_worker *worker, struct cgww_thread *t)
+{
+    struct cgww_thread **at = &worker->threads;
+
+    while (*at && *at != t) {
+        at = &(*at)->next;
+    }
+    if (*at) {
+        *at = t->next;
+    }
+    cgww_connection_destroy(&t->conn);
+    cgw_buf_free(&t->out);
+    cgw_buf_free(&t->head);
+    free(t);
+}
+
+PyObject *cgww_thread_run(struct cgww_worker *worker)
+{
+    struct cgww_thread *t = calloc(1, sizeof(*t));
+    struct arrival arrival;
+
+    if (!t || cgww_connection_init(&t->conn) != 0) {
+        free(t);
+        return PyErr_NoMemory();
+    }
+    thread_enlist(worker, t);
+    for (;;) {
+        Py_BEGIN_ALLOW_THREADS
+        await_arrival(worker, t, &arrival);
+        Py_END_ALLOW_THREADS
+        pass_place(worker, t);
+        if (arrival.error != 0) {
+            break;
+        }
+        cgww_request_serve(worker, t, &arrival.frame, arrival.payload);
+    }
+    thread_free(worker, t);
+    if (arrival.error != ECANCELED) {
+        errno = arrival.error;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    Py_RETURN_NONE;
+}
+
+void cgww_threads_forget(struct cgww_worker *worker)
+{
+    for (struct cgww_thread *t = worker->threads; t; t = t->next) {
+        cgww_connection_close(&t->conn);
+    }
+    cgww_dispatch_close(&worker->dispatch);
+}
