@@ -104,7 +104,7 @@ static int take_config(cgwd_config *config, const struct cgw_message *msg,
     forget(config);
     apr_pool_create(&config->pool, config->sup->pool);
     config->entries = apr_array_make(config->pool, 16, sizeof(entry));
-    config->log = fds[1];
+    config->log = fds[1] < 0 ? -1 : cgwd_log_adopt(fds[1]);
     fds[1] = -1;
     if (fds[0] < 0 || config->log < 0) {
         rv = EINVAL;
@@ -131,7 +131,7 @@ static int take_group(cgwd_config *config, const struct cgw_message *msg, int *f
         return EINVAL;
     }
     e->listener = fds[0];
-    e->log = fds[1];
+    e->log = cgwd_log_adopt(fds[1]);
     fds[0] = fds[1] = -1;
     return 0;
 }
@@ -278,7 +278,7 @@ static void handle_parent(cgwd_watch *watch)
         return;
     }
     cgwd_watch_remove(config->sup->loop, watch);
-    cgwd_supervisor_end(config->sup, "httpd has ended");
+    cgwd_supervisor_end(config->sup, "httpd has ended", 1);
 }
 
 cgwd_config *cgwd_config_listen(cgwd_supervisor *sup, int fd)

@@ -9,6 +9,8 @@
 
 /* Below this age a process that dies is a sign of a crash loop. */
 #define YOUNG_MS 10000
+/* So many deaths before all workers served, and the start has failed. */
+#define EARLY_DEATHS_MAX 3
 /* From this delay on requests are refused rather than left waiting. */
 #define HOPELESS_MS 4000
 
@@ -32,7 +34,6 @@ void cgwd_generation_set_state(cgwd_generation *gen,
     gen->state = state;
     if (old == CGWD_GENERATION_STARTING) {
         gen->sup->starting--;
-        cgwd_timer_clear(gen->sup->loop, &gen->deadline);
     }
     if (state == CGWD_GENERATION_STARTING) {
         gen->sup->starting++;
@@ -78,23 +79,10 @@ static void check_gone(cgwd_generation *gen)
 
 /* ---- start --------------------------------------------------------------------- */
 
-static void handle_start_timeout(cgwd_timer *timer)
-{
-    cgwd_generation *gen = timer->owner;
-
-    cgwd_log(gen->group->log, CGWD_ERROR, CGW_LOGNO(0220)
-             "%s: the application was not imported within %ld s; raise "
-             "CGatewayStartTimeout if it needs longer", gen->group->name,
-             (long)(gen->spec->start_timeout / 1000));
-    cgwd_generation_start_failed(gen, "CGatewayStartTimeout passed");
-}
-
 static void begin(cgwd_generation *gen)
 {
     cgwd_generation_set_state(gen, CGWD_GENERATION_STARTING,
                               "importing the application");
-    gen->deadline.handle = handle_start_timeout;
-    cgwd_timer_set(gen->sup->loop, &gen->deadline, gen->spec->start_timeout);
     if (!cgwd_process_exec(gen)) {
         cgwd_generation_start_failed(gen, "no process could be started");
     }
@@ -166,7 +154,8 @@ cgwd_generation *cgwd_generation_start(cgwd_group *group, const cgw_spec *spec)
 
 void cgwd_generation_start_failed(cgwd_generation *gen, const char *why)
 {
-    if (gen->state != CGWD_GENERATION_STARTING) {
+    if (gen->state != CGWD_GENERATION_STARTING
+        && gen->state != CGWD_GENERATION_READY) {
         return;
     }
     cgwd_log(gen->group->log, CGWD_ERROR, CGW_LOGNO(0221)
@@ -337,6 +326,11 @@ void cgwd_generation_lost(cgwd_generation *gen, cgwd_process *proc)
     unlink_process(gen, proc);
     if (gen->state == CGWD_GENERATION_STARTING) {
         cgwd_generation_start_failed(gen, "its process ended");
+        return;
+    }
+    if (gen->state == CGWD_GENERATION_READY
+        && ++gen->early_deaths >= EARLY_DEATHS_MAX) {
+        cgwd_generation_start_failed(gen, "its workers die before they serve");
         return;
     }
     if (is_alive(gen)) {

@@ -35,7 +35,8 @@ typedef struct cgwd_generation {
     cgwd_process *processes;
     cgwd_process *template;     /* NULL: none (any more), or solo */
     int solo;                   /* cannot be forked: every worker is exec'ed */
-    cgwd_timer deadline;        /* of starting, of draining */
+    cgwd_timer deadline;        /* of draining */
+    unsigned early_deaths;      /* of processes, before it served */
     cgwd_timer refill;
     cgwd_backoff backoff;       /* of replacing its processes */
     struct cgwd_generation *next;         /* in its group, newest first */
@@ -61,6 +62,7 @@ unsigned cgwd_generation_count(const cgwd_generation *gen,
 void cgwd_generation_ready(cgwd_generation *gen, cgwd_process *proc,
                            int forkable);
 void cgwd_generation_process_serves(cgwd_generation *gen, cgwd_process *proc);
+/* A no-op unless it is starting or ready. */
 void cgwd_generation_start_failed(cgwd_generation *gen, const char *why);
 /* proc has gone and is freed by the caller. */
 void cgwd_generation_lost(cgwd_generation *gen, cgwd_process *proc);

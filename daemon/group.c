@@ -217,11 +217,20 @@ static void abandon_unfinished(cgwd_group *group, int all)
     }
 }
 
+/* httpd's parent binds anew where somebody removed the socket's file. */
+static int is_same_socket(int a, int b)
+{
+    struct stat x, y;
+
+    return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_ino == y.st_ino;
+}
+
 void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
                        int listener, int log, int restart)
 {
     int refusing = group->refusing;
     int changed = strcmp(group->digest, cgw_spec_digest(spec, spec_pool)) != 0;
+    int moved = !is_same_socket(group->listener, listener);
     int was_retiring = group->retiring;
 
     cgwd_group_set_refusing(group, 0);
@@ -234,7 +243,7 @@ void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
     take_config(group, spec_pool, spec, listener, log);
     group->seen = 1;
     group->retiring = 0;
-    if (restart || changed || was_retiring || spec->reload_on_graceful
+    if (restart || changed || moved || was_retiring || spec->reload_on_graceful
         || !has_serving(group)) {
         abandon_unfinished(group, restart);
         start(group);

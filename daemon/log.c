@@ -2,9 +2,11 @@
 
 #include "log.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -51,6 +53,24 @@ size_t cgwd_log_escape(char *out, size_t size, const char *text, size_t len)
     }
     out[at] = '\0';
     return at;
+}
+
+int cgwd_log_adopt(int fd)
+{
+    char path[64];
+    struct stat st;
+    int again;
+
+    if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode)) {
+        return fd;
+    }
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    again = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (again < 0) {
+        return fd;
+    }
+    close(fd);
+    return again;
 }
 
 /* One writev, so that lines of several programs do not mix in the log. */

@@ -23,6 +23,11 @@ void cgwd_log(int fd, enum cgwd_level level, const char *format, ...)
 void cgwd_log_output(int fd, pid_t pid, const char *group, const char *line,
                      size_t len);
 
+/* A log's descriptor that came from httpd, made fit for a loop that must not
+ * block: a pipe (a piped logger's) is opened anew without blocking, so that
+ * httpd's own end is not changed. Takes fd over; returns the one to use. */
+int cgwd_log_adopt(int fd);
+
 /* The parts, for tests. Both return the length without the NUL. */
 size_t cgwd_log_prefix(char *out, size_t size, const struct timespec *now,
                        enum cgwd_level level, pid_t pid);

@@ -63,14 +63,16 @@ static void handle_end_timeout(cgwd_timer *timer)
     cgwd_loop_stop(sup->loop); /* the sweep kills what is left */
 }
 
-void cgwd_supervisor_end(cgwd_supervisor *sup, const char *why)
+void cgwd_supervisor_end(cgwd_supervisor *sup, const char *why, int httpd_ended)
 {
     if (sup->ending) {
         return;
     }
     sup->ending = 1;
     cgwd_log(sup->log, CGWD_NOTICE, "ending: %s", why);
-    give_up_rundir(sup);
+    if (httpd_ended) {
+        give_up_rundir(sup);
+    }
     for_each_generation(sup, cgwd_generation_drain, why);
     sup->end_timer.owner = sup;
     sup->end_timer.handle = handle_end_timeout;
@@ -85,11 +87,12 @@ void cgwd_supervisor_check_end(cgwd_supervisor *sup)
     }
 }
 
-static void raise_descriptor_limit(void)
+static void raise_descriptor_limit(cgwd_supervisor *sup)
 {
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        sup->descriptors = limit;
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
@@ -102,7 +105,6 @@ static void init_process(void)
     fcntl(CGW_LOCK_FD, F_SETFD, FD_CLOEXEC);
     setsid();
     prctl(PR_SET_NAME, "cgatewayd", 0, 0, 0);
-    raise_descriptor_limit();
     if (chdir("/") < 0) {
         return; /* whatever it was, it is not left */
     }
@@ -164,6 +166,7 @@ int main(int argc, char **argv)
                 strerror(errno));
         return 1;
     }
+    raise_descriptor_limit(sup);
     cgwd_loop_run(sup->loop);
     if (cgwd_reaper_sweep() > 0) {
         cgwd_log(sup->log, CGWD_ERROR, CGW_LOGNO(0251)

@@ -53,6 +53,9 @@ void cgwd_process_set_state(cgwd_process *proc, enum cgwd_process_state state,
                  state_names[proc->state], state_names[state], why);
     }
     proc->state = state;
+    if (state != CGWD_PROCESS_STARTING && state != CGWD_PROCESS_LAUNCHING) {
+        cgwd_timer_clear(proc->sup->loop, &proc->deadline);
+    }
 }
 
 /* ---- output ----------------------------------------------------------------- */
@@ -145,28 +148,60 @@ static void distrust(cgwd_process *proc, const char *what)
 static void free_process(cgwd_process *proc)
 {
     proc->sup->nprocesses--;
+    cgwd_timer_clear(proc->sup->loop, &proc->deadline);
     close_watch(proc, &proc->control);
     close_watch(proc, &proc->output);
     free(proc);
 }
 
-/* It will say nothing more. One that has not even said who it is has died
- * right after fork. */
-static void control_ended(cgwd_process *proc)
+/* A forked worker that was reaped, or may be, before its pid was known. */
+static void lost_early(cgwd_process *proc)
 {
-    close_watch(proc, &proc->control);
-    if (proc->pid > 0) {
-        /* a no-op where it is ending, as it should be */
-        cgwd_process_kill(proc);
-        proc->killed = 0;
-        return;
-    }
+    cgwd_supervisor *sup = proc->sup;
+
     cgwd_log(log_of(proc), CGWD_ERROR, CGW_LOGNO(0211)
              "%s: a worker ended right after fork, before it could serve; a "
              "limit on processes or memory is a likely cause", name_of(proc));
-    proc->state = CGWD_PROCESS_GONE;
+    if (proc->pid > 0) {
+        apr_hash_set(sup->processes, &proc->pid, sizeof(proc->pid), NULL);
+    }
     cgwd_generation_lost(proc->generation, proc);
     free_process(proc);
+    cgwd_supervisor_check_end(sup);
+}
+
+/* It will say nothing more. */
+static void control_ended(cgwd_process *proc)
+{
+    close_watch(proc, &proc->control);
+    if (proc->pid == 0 || (kill(proc->pid, 0) < 0 && errno == ESRCH)) {
+        lost_early(proc);
+        return;
+    }
+    /* a no-op where it is ending, as it should be */
+    cgwd_process_kill(proc);
+    proc->killed = 0;
+}
+
+static void handle_deadline(cgwd_timer *timer)
+{
+    cgwd_process *proc = timer->owner;
+    cgwd_generation *gen = proc->generation;
+
+    cgwd_log(log_of(proc), CGWD_ERROR, CGW_LOGNO(0220)
+             "%s: pid %ld did not get from %s to serving within %ld s; raise "
+             "CGatewayStartTimeout if the application needs longer",
+             name_of(proc), (long)proc->pid, state_names[proc->state],
+             (long)(gen->spec->start_timeout / 1000));
+    if (gen->state == CGWD_GENERATION_STARTING) {
+        cgwd_generation_start_failed(gen, "CGatewayStartTimeout passed");
+    }
+    else if (proc->pid == 0) {
+        control_ended(proc);
+    }
+    else {
+        cgwd_process_kill(proc);
+    }
 }
 
 static const char *failure_name(uint64_t failure)
@@ -183,6 +218,9 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg)
 {
     cgwd_generation *gen = proc->generation;
 
+    if (msg->type == CGW_MSG_HELLO && proc->state == CGWD_PROCESS_LAUNCHING) {
+        return; /* its pid was all */
+    }
     if (msg->type == CGW_MSG_READY && proc->state == CGWD_PROCESS_STARTING) {
         cgwd_generation_ready(gen, proc, (msg->arg & CGW_READY_FORKABLE) != 0);
     }
@@ -195,12 +233,32 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg)
              && proc->state == CGWD_PROCESS_LAUNCHING) {
         cgwd_generation_process_serves(gen, proc);
     }
-    else if (msg->type == CGW_MSG_SERVING || msg->type == CGW_MSG_DRAINED) {
+    else if (msg->type == CGW_MSG_SERVING || msg->type == CGW_MSG_DRAINED
+             || msg->type == CGW_MSG_HELLO) {
         return; /* it was told to drain meanwhile */
     }
     else {
         distrust(proc, "sent a control message out of turn");
     }
+}
+
+/* A forked worker's pid is known now. Returns 0 where it has been reaped
+ * already; proc is then gone. */
+static int introduce(cgwd_process *proc, pid_t pid)
+{
+    cgwd_supervisor *sup = proc->sup;
+
+    proc->pid = pid;
+    apr_hash_set(sup->processes, &proc->pid, sizeof(proc->pid), proc);
+    for (unsigned i = 0; i < CGWD_STRAYS; i++) {
+        struct cgwd_stray *stray = &sup->strays[i];
+        if (stray->pid == pid && kill(pid, 0) < 0 && errno == ESRCH) {
+            stray->pid = 0;
+            cgwd_process_reaped(sup, pid, stray->status);
+            return 0;
+        }
+    }
+    return 1;
 }
 
 static void handle_control(cgwd_watch *watch)
@@ -227,9 +285,12 @@ static void handle_control(cgwd_watch *watch)
         control_ended(proc);
         return;
     }
-    if (!proc->pid && pid > 0) {
-        proc->pid = pid;
-        apr_hash_set(proc->sup->processes, &proc->pid, sizeof(proc->pid), proc);
+    if (!proc->pid && pid > 0 && !introduce(proc, pid)) {
+        return;
+    }
+    if (pid != proc->pid) {
+        distrust(proc, "let another process speak for it");
+        return;
     }
     take_message(proc, &msg);
 }
@@ -286,6 +347,9 @@ static cgwd_process *create(cgwd_generation *gen, const struct ends *ends,
     proc->state = state;
     proc->pid = pid;
     proc->born = cgwd_now();
+    proc->deadline.owner = proc;
+    proc->deadline.handle = handle_deadline;
+    cgwd_timer_set(gen->sup->loop, &proc->deadline, gen->spec->start_timeout);
     proc->next = gen->processes;
     gen->processes = proc;
     gen->sup->nprocesses++;
@@ -320,7 +384,8 @@ cgwd_process *cgwd_process_exec(cgwd_generation *gen)
     apr_pool_create(&ptemp, gen->pool);
     cgwd_spawn spawn = {.spec = gen->spec, .library = gen->sup->library,
                         .control = ends.control[1], .output = ends.output[1],
-                        .listener = gen->group->listener};
+                        .listener = gen->group->listener,
+                        .descriptors = gen->sup->descriptors};
     pid = cgwd_spawn_exec(&spawn, ptemp);
     err = errno;
     apr_pool_destroy(ptemp);
@@ -424,7 +489,10 @@ void cgwd_process_reaped(cgwd_supervisor *sup, pid_t pid, int status)
     cgwd_process *proc = apr_hash_get(sup->processes, &pid, sizeof(pid));
 
     if (!proc) {
-        return; /* a worker's orphan, or the one between two forks */
+        /* a worker's orphan, or one that has not said yet who it is */
+        sup->strays[sup->next_stray++ % CGWD_STRAYS] =
+            (struct cgwd_stray){.pid = pid, .status = status};
+        return;
     }
     if (proc->output.fd >= 0) {
         read_output(proc);

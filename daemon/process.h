@@ -28,6 +28,7 @@ typedef struct cgwd_process {
     pid_t pid;                      /* 0: forked, has not said anything yet */
     int64_t born;
     int killed;                     /* by us */
+    cgwd_timer deadline;            /* of STARTING and LAUNCHING */
     cgwd_watch control, output;     /* fd -1: closed */
     char line[CGWD_LINE_MAX];       /* output that has no line end yet */
     size_t line_len;

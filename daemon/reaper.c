@@ -34,7 +34,7 @@ static void handle_signal(cgwd_watch *watch)
 
     while (read(watch->fd, &info, sizeof(info)) == sizeof(info)) {
         if (info.ssi_signo == SIGTERM) {
-            cgwd_supervisor_end(sup, "SIGTERM");
+            cgwd_supervisor_end(sup, "SIGTERM", 0);
         }
     }
     reap(sup);

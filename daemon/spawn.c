@@ -147,6 +147,7 @@ _Noreturn static void child(const cgwd_spawn *spawn, const struct plan *plan)
     reset_signals();
     place_descriptors(spawn);
     setsid();
+    setrlimit(RLIMIT_NOFILE, &spawn->descriptors);
     become_user(spec, plan);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
         give_up("giving up privileges", NULL);

@@ -2,6 +2,7 @@
 #ifndef CGWD_SPAWN_H
 #define CGWD_SPAWN_H
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "cgw_spec.h"
@@ -13,6 +14,7 @@ typedef struct cgwd_spawn {
     int control;            /* becomes CGW_CONTROL_FD */
     int listener;           /* becomes CGW_LISTEN_FD */
     int output;             /* becomes stdout and stderr */
+    struct rlimit descriptors; /* RLIMIT_NOFILE */
 } cgwd_spawn;
 
 /* Fork and exec. Returns the pid, or -1 with errno where fork failed. A step

@@ -4,8 +4,11 @@
 
 #include <apr_hash.h>
 #include <apr_pools.h>
+#include <sys/resource.h>
 
 #include "loop.h"
+
+#define CGWD_STRAYS 64
 
 struct cgwd_generation;
 
@@ -18,12 +21,18 @@ typedef struct cgwd_supervisor {
     const char *rundir;
     int lock;                   /* CGW_LOCK_FD, -1 once given up */
     int log;                    /* the main server's error log */
+    struct rlimit descriptors;  /* as httpd's parent had it: the workers' */
     int ending;
     cgwd_timer end_timer;
 
     apr_hash_t *groups;         /* name -> cgwd_group */
     apr_hash_t *processes;      /* pid -> cgwd_process */
     unsigned nprocesses;        /* with those whose pid is not known yet */
+
+    /* The latest to be reaped that were nobody's, as far as known: a forked
+     * worker may die before its first message is read. */
+    struct cgwd_stray { pid_t pid; int status; } strays[CGWD_STRAYS];
+    unsigned next_stray;
 
     unsigned starting;          /* generations that import their application */
     struct cgwd_generation *waiting, **waiting_end; /* to be started, FIFO */
@@ -34,8 +43,10 @@ typedef struct cgwd_supervisor {
 /* How long processes have to end by themselves when httpd has ended. */
 #define CGWD_END_MS 3000
 
-/* httpd has ended: give the runtime directory free, then end everything. */
-void cgwd_supervisor_end(cgwd_supervisor *sup, const char *why);
+/* End everything. Where httpd has ended, the runtime directory is given free
+ * first; else httpd's parent starts another supervisor on the same sockets. */
+void cgwd_supervisor_end(cgwd_supervisor *sup, const char *why,
+                         int httpd_ended);
 /* After a process has gone: stops the loop when that was the last. */
 void cgwd_supervisor_check_end(cgwd_supervisor *sup);
 

@@ -27,6 +27,7 @@
  *      process -> supervisor
  *        READY    after import; arg = CGW_READY_* flags
  *        FAILED   arg = enum cgw_start_failure; the reason is on stderr
+ *        HELLO    a forked worker's first word, for its pid
  *        SERVING  the worker accepts requests
  *        DRAINED  the worker has stopped accepting and has no request left
  *      supervisor -> process
@@ -54,7 +55,7 @@
 
 #define CGW_MESSAGE_TABLE(X)                                                  \
     X(CONFIG, 1) X(GROUP, 2) X(COMMIT, 3) X(ACCEPTED, 4) X(REFUSED, 5)        \
-    X(READY, 16) X(FAILED, 17) X(SERVING, 18) X(DRAINED, 19)                  \
+    X(READY, 16) X(FAILED, 17) X(SERVING, 18) X(DRAINED, 19) X(HELLO, 20)     \
     X(FORK, 32) X(SERVE, 33) X(DRAIN, 34)
 
 enum cgw_message_type {

@@ -45,10 +45,12 @@ void cgww_connection_close(struct cgww_connection *conn)
         close(conn->fd);
         conn->fd = -1;
     }
-    if (conn->cap > BUFFER_KEEP) {
-        uint8_t *smaller = realloc(conn->data, BUFFER_SIZE);
-        conn->cap = smaller ? BUFFER_SIZE : conn->cap;
-        conn->data = smaller ? smaller : conn->data;
+    uint8_t *smaller = conn->cap > BUFFER_KEEP
+                           ? realloc(conn->data, BUFFER_SIZE)
+                           : NULL;
+    if (smaller) {
+        conn->data = smaller;
+        conn->cap = BUFFER_SIZE;
     }
     conn->start = conn->end = 0;
 }

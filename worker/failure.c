@@ -74,7 +74,7 @@ static void report(struct cgww_request *r, PyObject *type, PyObject *value,
     Py_ssize_t len = (Py_ssize_t)strlen(text);
 
     if (bytes && PyBytes_AsStringAndSize(bytes, &text, &len) != 0) {
-        Py_CLEAR(bytes);
+        bytes = cgww_drop(bytes);
     }
     PyErr_Clear();
     if (!cgww_fail(r, kind, text, (size_t)len) && bytes && !gone) {

@@ -84,11 +84,10 @@ static PyObject *wrapper_next(PyObject *self)
     if (!block) {
         return NULL;
     }
-    int more = PyObject_IsTrue(block);
-    if (more <= 0) {
-        Py_CLEAR(block); /* without an exception: the iteration ends */
+    if (PyObject_IsTrue(block) > 0) {
+        return block;
     }
-    return block;
+    return cgww_drop(block); /* without an exception: the iteration ends */
 }
 
 static PyObject *wrapper_close(PyObject *self, PyObject *unused)

@@ -219,6 +219,17 @@ static int take_line_part(struct cgww_connection *conn, struct cgw_buf *buf,
     return !end && buf->len < limit && !buf->failed;
 }
 
+static int await_line_part(struct cgww_connection *conn, struct cgw_buf *buf,
+                           size_t limit)
+{
+    int more;
+
+    Py_BEGIN_ALLOW_THREADS
+    more = take_line_part(conn, buf, limit, true);
+    Py_END_ALLOW_THREADS
+    return more;
+}
+
 /* 0, or -1: broken off. */
 static int collect_line(struct cgww_connection *conn, struct cgw_buf *buf,
                         size_t limit)
@@ -228,9 +239,7 @@ static int collect_line(struct cgww_connection *conn, struct cgw_buf *buf,
     do {
         more = take_line_part(conn, buf, limit, false);
         if (more == -2) {
-            Py_BEGIN_ALLOW_THREADS
-            more = take_line_part(conn, buf, limit, true);
-            Py_END_ALLOW_THREADS
+            more = await_line_part(conn, buf, limit);
         }
     } while (more > 0);
     return more;
@@ -278,10 +287,10 @@ static PyObject *input_next(PyObject *self)
 {
     PyObject *line = read_line(((struct input *)self)->request, -1);
 
-    if (line && PyBytes_Size(line) == 0) {
-        Py_CLEAR(line); /* NULL without an exception ends the iteration */
+    if (line && PyBytes_Size(line) > 0) {
+        return line;
     }
-    return line;
+    return cgww_drop(line); /* without an exception: the iteration ends */
 }
 
 static PyObject *input_readlines(PyObject *self, PyObject *args)
@@ -301,10 +310,7 @@ static PyObject *input_readlines(PyObject *self, PyObject *args)
             break;
         }
     }
-    if (PyErr_Occurred()) {
-        Py_CLEAR(lines);
-    }
-    return lines;
+    return PyErr_Occurred() ? cgww_drop(lines) : lines;
 }
 
 static PyMethodDef input_methods[] = {

@@ -173,6 +173,24 @@ static int raise_short(struct cgww_request *r)
         (unsigned long long)r->response.length);
 }
 
+/* HEAD with LAST, or END. */
+static void put_end(struct cgww_request *r)
+{
+    if (r->response.state == CGWW_RESPONSE_SET) {
+        put_head(r, CGW_FRAME_LAST);
+        return;
+    }
+    put_empty_frame(r, CGW_FRAME_END);
+    r->response.state = CGWW_RESPONSE_COMPLETE;
+}
+
+/* Did the application send less than it promised? */
+static bool is_short(const struct cgww_response *res)
+{
+    return !res->bodiless && res->length != CGW_LENGTH_UNKNOWN
+           && res->sent < res->length;
+}
+
 int cgww_response_end(struct cgww_request *r, bool flush)
 {
     struct cgww_response *res = &r->response;
@@ -185,17 +203,11 @@ int cgww_response_end(struct cgww_request *r, bool flush)
     if (res->state != CGWW_RESPONSE_COMPLETE) {
         if (!res->bodiless) {
             cgww_response_length(r, 0);
-            if (res->length != CGW_LENGTH_UNKNOWN && res->sent < res->length) {
-                return raise_short(r);
-            }
         }
-        if (res->state == CGWW_RESPONSE_SET) {
-            put_head(r, CGW_FRAME_LAST);
+        if (is_short(res)) {
+            return raise_short(r);
         }
-        else {
-            put_empty_frame(r, CGW_FRAME_END);
-            res->state = CGWW_RESPONSE_COMPLETE;
-        }
+        put_end(r);
     }
     return flush && r->thread->out.len > 0 ? flush_out(r, NULL, 0, -1) : 0;
 }

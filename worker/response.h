@@ -3,8 +3,9 @@
 #define CGWW_RESPONSE_H
 
 /*
- * The response of a request as frames. HEAD goes out with the first byte of the body or at its end, so that
- * start_response can replace it until then (PEP 3333).
+ * The response of a request as frames. HEAD goes out with the first byte of
+ * the body or at its end, so that start_response can replace it until then
+ * (PEP 3333).
  *
  * The functions return 0, -1 with an exception set, or CGWW_GONE when httpd
  * has hung up.

@@ -251,7 +251,7 @@ static void raise_again(PyObject *exc_info)
         Py_XINCREF(part[i]);
     }
     if (part[2] == Py_None) {
-        Py_CLEAR(part[2]);
+        part[2] = cgww_drop(part[2]);
     }
     PyErr_Restore(part[0], part[1], part[2]);
 }

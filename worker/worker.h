@@ -41,6 +41,13 @@ struct cgww_worker *cgww_worker_of(PyObject *module);
 /* tp_new of the types that only this extension makes: raises TypeError. */
 PyObject *cgww_type_refuse(PyTypeObject *type, PyObject *args, PyObject *kw);
 
+/* Give a reference (or NULL) up; NULL, to be assigned or returned. */
+static inline PyObject *cgww_drop(PyObject *object)
+{
+    Py_XDECREF(object);
+    return NULL;
+}
+
 /* Write a str, or bytes as UTF-8, to sys.stderr; failures are ignored. */
 void cgww_stderr_write(PyObject *text);
 void cgww_stderr_bytes(const char *bytes, size_t len);

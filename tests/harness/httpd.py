@@ -245,8 +245,7 @@ class Httpd:
         return [pid for pid in self.processes() if group_of(pid) == group]
 
     def workers(self, group):
-        """Pids of the workers of a group. A template looks alike, but is the
-        process that the others were forked from: it does not wait for requests."""
+        """Pids of the workers of a group, without the template."""
         return [pid for pid in self.group_processes(group) if accepts(pid)]
 
     # ---- requests ----------------------------------------------------------------
@@ -366,8 +365,7 @@ def group_of(pid):
 
 
 def accepts(pid):
-    """Whether one of its threads has the name that request threads have, or the
-    process has more than its main thread."""
+    """Whether it is a worker: a template has one thread, or it could not fork."""
     with contextlib.suppress(OSError):
         return len(os.listdir(f"/proc/{pid}/task")) > 1
     return False

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An application with a path for each thing that PEP 3333 says."""
 
+import gc
 import io
 import json
 import os
@@ -67,6 +68,12 @@ def events(env, start):
     ok(start)
     seen, EVENTS[:] = list(EVENTS), []
     return [json.dumps(seen).encode()]
+
+
+def blocks(env, start):
+    ok(start)
+    gc.collect()
+    return [b"%d" % sys.getallocatedblocks()]
 
 
 def echo(env, start):
@@ -299,24 +306,25 @@ def file(env, start):
 
 
 def gone(env, start):
+    print("started", file=env["wsgi.errors"])
     ask = env["cgateway.client_disconnected"]
     while not ask():
-        KEPT["event"].wait(0.01)
+        os.sched_yield()
     EVENTS.append("noticed")
     ok(start)
     return [b"nobody reads this"]
 
 
 def hold(env, start):
-    KEPT["event"].wait(20)
+    print("started", file=env["wsgi.errors"])
+    body = env["wsgi.input"].read()
     ok(start)
-    return [b"held"]
+    return [body]
 
 
-def release(env, start):
-    KEPT["event"].set()
-    ok(start)
-    return [b"released"]
+def mark(env, start):
+    EVENTS.append("mark")
+    return empty(env, start)
 
 
 def forked(env, start):
@@ -342,9 +350,6 @@ def valid(env, start):
     start("200 OK", PLAIN)(b"written ")
     return [b"".join(map(lambda g: g if isinstance(g, bytes) else b"".join(g),
                          got))]
-
-
-KEPT["event"] = threading.Event()
 
 
 def application(env, start):

@@ -131,6 +131,7 @@ def _fork_worker(settings, control, output):
         if os.fork():
             os._exit(0)
         _become_worker(control, output)
+        _cgateway.send(CONTROL_FD, _cgateway.HELLO)
     except BaseException as error:
         try:
             _report.tell("CGW0414: group %r: a forked worker could not start: "

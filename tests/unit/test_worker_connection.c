@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "worker/connection.h"
+
+struct fixture {
+    struct cgww_connection conn;
+    struct cgw_buf to_send;
+    int peer;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    int fds[2];
+
+    if (!f || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) {
+        free(f);
+        return -1;
+    }
+    f->peer = fds[1];
+    *state = f;
+    int rv = cgww_connection_init(&f->conn);
+    cgww_connection_open(&f->conn, fds[0]);
+    return rv;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    cgww_connection_destroy(&f->conn);
+    cgw_buf_free(&f->to_send);
+    if (f->peer >= 0) {
+        close(f->peer);
+    }
+    free(f);
+    return 0;
+}
+
+static void put_frame(struct fixture *f, uint8_t type, uint8_t flags,
+                      const char *payload)
+{
+    size_t start = cgw_frame_open(&f->to_send, type, flags);
+
+    cgw_buf_put(&f->to_send, payload, strlen(payload));
+    cgw_frame_close(&f->to_send, start);
+}
+
+static void send_bytes(struct fixture *f, size_t n)
+{
+    assert_int_equal(send(f->peer, f->to_send.data, n, 0), n);
+    memmove(f->to_send.data, f->to_send.data + n, f->to_send.len - n);
+    f->to_send.len -= n;
+}
+
+static void send_all(struct fixture *f)
+{
+    send_bytes(f, f->to_send.len);
+}
+
+static enum cgww_receive receive(struct fixture *f, int wait_ms,
+                                 struct cgw_frame *frame)
+{
+    const uint8_t *payload;
+    enum cgw_wire_status why;
+
+    return cgww_connection_request(&f->conn, wait_ms, frame, &payload, &why);
+}
+
+static void test_request_in_pieces(void **state)
+{
+    struct fixture *f = *state;
+    struct cgw_frame frame;
+
+    put_frame(f, CGW_FRAME_REQUEST, CGW_FRAME_LAST, "sixteen bytes or more");
+    assert_int_equal(receive(f, 0, &frame), CGWW_RECEIVE_AGAIN);
+    while (f->to_send.len > 1) {
+        send_bytes(f, 1);
+        assert_int_equal(receive(f, 0, &frame), CGWW_RECEIVE_AGAIN);
+    }
+    send_all(f);
+    assert_int_equal(receive(f, 1000, &frame), CGWW_RECEIVED);
+    assert_int_equal(frame.length, 21);
+    assert_int_equal(f->conn.body, CGWW_BODY_ENDED);
+}
+
+static void test_slow_and_closed_peers(void **state)
+{
+    struct fixture *f = *state;
+    struct cgw_frame frame;
+
+    assert_int_equal(receive(f, 1, &frame), CGWW_RECEIVE_CLOSED);
+    close(f->peer);
+    f->peer = -1;
+    assert_int_equal(receive(f, 0, &frame), CGWW_RECEIVE_CLOSED);
+    assert_true(cgww_connection_gone(&f->conn));
+}
+
+static void test_first_frame_must_be_a_request(void **state)
+{
+    struct fixture *f = *state;
+    struct cgw_frame frame;
+
+    put_frame(f, CGW_FRAME_BODY, 0, "x");
+    send_all(f);
+    assert_int_equal(receive(f, 0, &frame), CGWW_RECEIVE_INVALID);
+}
+
+static void begin_body(struct fixture *f)
+{
+    struct cgw_frame frame;
+
+    put_frame(f, CGW_FRAME_REQUEST, 0, "");
+    send_all(f);
+    assert_int_equal(receive(f, 1000, &frame), CGWW_RECEIVED);
+}
+
+static void test_body_over_frames(void **state)
+{
+    struct fixture *f = *state;
+    const uint8_t *bytes;
+    uint8_t got[16];
+
+    begin_body(f);
+    assert_int_equal(cgww_body_peek(&f->conn, &bytes, false), -2);
+    put_frame(f, CGW_FRAME_BODY, 0, "abc");
+    put_frame(f, CGW_FRAME_BODY, 0, "");
+    put_frame(f, CGW_FRAME_BODY, 0, "defg");
+    put_frame(f, CGW_FRAME_BODY_END, 0, "");
+    send_all(f);
+    assert_int_equal(cgww_body_peek(&f->conn, &bytes, false), 3);
+    cgww_body_consume(&f->conn, 1);
+    assert_int_equal(cgww_body_read(&f->conn, got, 4), 4);
+    assert_memory_equal(got, "bcde", 4);
+    assert_int_equal(cgww_body_read(&f->conn, got, 16), 2);
+    assert_int_equal(cgww_body_read(&f->conn, got, 16), 0);
+    assert_int_equal(cgww_body_peek(&f->conn, &bytes, true), 0);
+}
+
+static void test_last_frame_ends_the_body(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t got[16];
+
+    begin_body(f);
+    put_frame(f, CGW_FRAME_BODY, CGW_FRAME_LAST, "abc");
+    send_all(f);
+    assert_int_equal(cgww_body_read(&f->conn, got, 16), 3);
+    assert_int_equal(f->conn.body, CGWW_BODY_ENDED);
+}
+
+static void test_abort_breaks_the_body(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t got[16];
+
+    begin_body(f);
+    assert_false(cgww_connection_gone(&f->conn));
+    put_frame(f, CGW_FRAME_BODY, 0, "abc");
+    put_frame(f, CGW_FRAME_ABORT, 0, "");
+    send_all(f);
+    assert_int_equal(cgww_body_read(&f->conn, got, 3), 3);
+    assert_true(cgww_connection_gone(&f->conn));
+    assert_int_equal(cgww_body_read(&f->conn, got, 1), -1);
+    assert_int_equal(cgww_body_read(&f->conn, got, 1), -1);
+}
+
+static void test_frame_cut_short_breaks_the_body(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t got[16];
+
+    begin_body(f);
+    put_frame(f, CGW_FRAME_BODY, CGW_FRAME_LAST, "abcdef");
+    send_bytes(f, CGW_FRAME_HEADER_SIZE + 3);
+    shutdown(f->peer, SHUT_WR);
+    assert_int_equal(cgww_body_read(&f->conn, got, 6), -1);
+    assert_int_equal(f->conn.body, CGWW_BODY_BROKEN);
+}
+
+static void test_send_reports_a_peer_that_hung_up(void **state)
+{
+    struct fixture *f = *state;
+    char head[4] = "head", body[4] = "body", got[8];
+    struct cgww_output out = {.iov = {{head, 4}, {body, 4}}, .file = -1};
+
+    assert_int_equal(cgww_connection_send(&f->conn, &out, 0), 0);
+    assert_int_equal(recv(f->peer, got, 8, MSG_WAITALL), 8);
+    assert_memory_equal(got, "headbody", 8);
+    close(f->peer);
+    f->peer = -1;
+    out = (struct cgww_output){.iov = {{head, 4}}, .file = -1};
+    assert_int_not_equal(cgww_connection_send(&f->conn, &out, 0), 0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_request_in_pieces),
+        TEST(test_slow_and_closed_peers),
+        TEST(test_first_frame_must_be_a_request),
+        TEST(test_body_over_frames),
+        TEST(test_last_frame_ends_the_body),
+        TEST(test_abort_breaks_the_body),
+        TEST(test_frame_cut_short_breaks_the_body),
+        TEST(test_send_reports_a_peer_that_hung_up),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
