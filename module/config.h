@@ -53,9 +53,13 @@ typedef struct cgwm_server_conf {
 typedef struct cgwm_dir_conf {
     int pass_authorization;
     apr_off_t body_buffer;
+    apr_off_t response_memory;
+    apr_off_t response_spool;
 } cgwm_dir_conf;
 
 #define CGWM_DEFAULT_BODY_BUFFER (64 * 1024)
+#define CGWM_DEFAULT_RESPONSE_MEMORY (256 * 1024)
+#define CGWM_DEFAULT_RESPONSE_SPOOL (256 * 1024 * 1024)
 
 static inline cgwm_server_conf *cgwm_server_conf_get(const server_rec *s)
 {

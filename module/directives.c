@@ -15,6 +15,7 @@
 
 /* More would only hold memory of an httpd child; longer bodies are streamed. */
 #define BODY_BUFFER_MAX (64 << 20)
+#define RESPONSE_MEMORY_MAX (64 * 1024 * 1024)
 
 /* One directive of a group, being set. */
 typedef struct setting {
@@ -428,6 +429,24 @@ static const char *set_body_buffer(cmd_parms *cmd, void *dir, const char *text)
     return NULL;
 }
 
+static const char *set_response_buffer(cmd_parms *cmd, void *dir,
+                                       const char *memory, const char *spool)
+{
+    cgwm_dir_conf *conf = dir;
+    int64_t in_memory, in_file = CGWM_DEFAULT_RESPONSE_SPOOL;
+
+    if (!cgwm_parse_bytes(memory, &in_memory) || in_memory > RESPONSE_MEMORY_MAX
+        || (spool && !cgwm_parse_bytes(spool, &in_file))) {
+        return apr_psprintf(cmd->pool, CGW_LOGNO(0008) "CGatewayResponseBuffer '%s%s%s' "
+            "is out of range. Write the bytes kept in memory, from 0 to %dM, and, if you "
+            "like, those kept in a temporary file; both may have K or M.", memory,
+            spool ? " " : "", spool ? spool : "", RESPONSE_MEMORY_MAX >> 20);
+    }
+    conf->response_memory = in_memory;
+    conf->response_spool = in_file;
+    return NULL;
+}
+
 const command_rec cgwm_directives[] = {
 #define X(sym, name, setter, fewest, most, member, low, high, help)           \
     AP_INIT_TAKE_ARGV(name, set_group_directive,                              \
@@ -447,5 +466,9 @@ const command_rec cgwm_directives[] = {
                   RSRC_CONF | ACCESS_CONF,
                   "request bodies up to so many bytes are read before a worker is "
                   "asked"),
+    AP_INIT_TAKE12("CGatewayResponseBuffer", set_response_buffer, NULL,
+                   RSRC_CONF | ACCESS_CONF,
+                   "what is kept for a slow client: bytes in memory, bytes in a "
+                   "temporary file"),
     {.name = NULL},
 };

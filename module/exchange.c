@@ -33,6 +33,7 @@ typedef struct exchange {
     const cgwm_environ_args *args;
     cgwm_body *body;
     cgwm_inbox *inbox;
+    cgwm_outbox *outbox;
     cgwm_response response;
     int fd;                     /* to the worker, -1: none */
     int client_fd;              /* -1: not a socket of this connection's own */
@@ -45,6 +46,8 @@ typedef struct exchange {
     int write_closed;           /* the worker takes no more */
     apr_interval_time_t stalled;/* how long the client has sent nothing, ms */
     int body_status;            /* the body broke off: what httpd answers */
+    int client_writable;        /* the client took what it got so far */
+    int worker_ready;           /* the worker said something, or ended */
 } exchange;
 
 /* ---- connect -------------------------------------------------------------- */
@@ -186,6 +189,33 @@ static int next_part(exchange *x)
     return 0;
 }
 
+/* The worker wants no more of the body. It is read all the same: a client may
+ * send all of it before it looks at the response. */
+static int drop_body(exchange *x)
+{
+    const char *data;
+    apr_size_t len = 1;
+    int status = 0;
+
+    if (x->out[1].iov_base) {
+        x->out[1].iov_base = NULL;
+        cgwm_body_consume(x->body);
+    }
+    x->out[0].iov_len = x->out[1].iov_len = 0;
+    while (!x->body_sent) {
+        apr_status_t rv = cgwm_body_peek(x->body, &data, &len, 0, &status);
+        if (APR_STATUS_IS_EAGAIN(rv)) {
+            return 1;
+        }
+        x->stalled = 0;
+        x->body_sent = rv != APR_SUCCESS || len == 0;
+        if (!x->body_sent) {
+            cgwm_body_consume(x->body);
+        }
+    }
+    return 0;
+}
+
 /* Sends as much as there is and the worker takes. Returns 1 where it is the
  * client that must send first. */
 static int pump_body(exchange *x)
@@ -193,7 +223,10 @@ static int pump_body(exchange *x)
     for (;;) {
         int had_body = x->out[1].iov_base != NULL;
         send_some(x);
-        if (is_sending(x) || x->write_closed) {
+        if (x->write_closed) {
+            return drop_body(x);
+        }
+        if (is_sending(x)) {
             return 0;
         }
         if (had_body) {
@@ -234,28 +267,58 @@ static int wait_limit(const exchange *x, int awaits_client)
     return x->client_fd < 0 ? STREAM_POLL_MS : REQTIMEOUT_POLL_MS;
 }
 
+/* The client sends nothing for Timeout: only what it sends can go on. */
+static void count_stall(exchange *x, int waited)
+{
+    x->stalled += waited;
+    if (apr_time_from_msec(x->stalled) < x->r->server->timeout) {
+        return;
+    }
+    if (x->write_closed) {
+        x->body_sent = 1;
+    }
+    else {
+        abort_body(x, HTTP_REQUEST_TIME_OUT);
+    }
+}
+
+static short client_events(const exchange *x, int awaits_client)
+{
+    return (short)((awaits_client ? POLLIN : 0)
+                   | (cgwm_response_is_due(&x->response) ? POLLOUT : 0));
+}
+
+static short worker_events(const exchange *x)
+{
+    return (short)((cgwm_outbox_is_full(x->outbox) ? 0 : POLLIN)
+                   | (is_sending(x) && !x->write_closed ? POLLOUT : 0));
+}
+
 /* Waits until the worker or the client moves. */
 static void wait_for_event(exchange *x, int awaits_client)
 {
     struct pollfd fds[2] = {
-        {.fd = x->fd, .events = POLLIN},
-        {.fd = awaits_client ? x->client_fd : -1, .events = POLLIN}};
+        {.fd = x->fd, .events = worker_events(x)},
+        {.fd = x->client_fd, .events = client_events(x, awaits_client)}};
     int limit = wait_limit(x, awaits_client);
     int n;
 
-    if (is_sending(x) && !x->write_closed) {
-        fds[0].events |= POLLOUT;
+    if (!fds[1].events) {
+        fds[1].fd = -1;
+    }
+    if (!fds[0].events) {
+        fds[0].fd = -1;
     }
     n = poll(fds, 2, limit);
     if (n == 0 && limit > 0) {
-        x->stalled += limit;
-        if (apr_time_from_msec(x->stalled) >= x->r->server->timeout) {
-            abort_body(x, HTTP_REQUEST_TIME_OUT);
-        }
+        count_stall(x, limit);
     }
+    x->worker_ready = n > 0 && (fds[0].revents & ~POLLOUT);
+    x->client_writable = x->client_fd < 0
+                         || (n > 0 && (fds[1].revents & ~POLLIN));
 }
 
-/* Receives until the worker pauses; APR_EAGAIN then. */
+/* Receives until the worker pauses (APR_EAGAIN then) or enough is there. */
 static apr_status_t receive(exchange *x)
 {
     apr_status_t rv;
@@ -264,29 +327,53 @@ static apr_status_t receive(exchange *x)
         rv = cgwm_inbox_receive(x->inbox, x->fd);
         if (rv == APR_SUCCESS) {
             cgwm_response_take(&x->response);
-            if (x->response.received > 0) {
-                cgwm_response_pass(&x->response, 0);
-            }
         }
     } while (rv == APR_SUCCESS && x->response.state < CGWM_RESPONSE_COMPLETE
-             && !x->response.client_gone);
+             && !cgwm_outbox_has_data(x->outbox));
     return rv;
+}
+
+static void close_worker(exchange *x)
+{
+    if (x->fd >= 0) {
+        close(x->fd);
+        x->fd = -1;
+    }
+    x->write_closed = 1;
+}
+
+/* With the response complete the rest is httpd's, but for a client that first
+ * wants to get rid of its body. */
+static int is_over(const exchange *x)
+{
+    if (x->response.state != CGWM_RESPONSE_COMPLETE) {
+        return x->response.state == CGWM_RESPONSE_FAILED
+               || x->response.client_gone;
+    }
+    return x->body_sent || x->client_fd < 0 || x->response.client_gone
+           || !cgwm_outbox_has_data(x->outbox);
 }
 
 /* Until the response is complete, failed, or the worker or client has gone. */
 static void relay(exchange *x)
 {
-    apr_status_t rv = APR_EAGAIN;
-
-    for (;;) {
+    while (!is_over(x)) {
         int awaits_client = pump_body(x);
+        apr_status_t rv = APR_EAGAIN;
+
         wait_for_event(x, awaits_client);
-        rv = receive(x);
-        if (x->response.state >= CGWM_RESPONSE_COMPLETE
-            || x->response.client_gone || !APR_STATUS_IS_EAGAIN(rv)) {
+        if (x->worker_ready) {
+            rv = receive(x);
+        }
+        if (x->response.state == CGWM_RESPONSE_COMPLETE) {
+            close_worker(x);
+        }
+        else if (rv != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(rv)) {
             return;
         }
-        cgwm_response_pass(&x->response, 1);
+        if (x->client_writable && !is_over(x)) {
+            cgwm_response_pass(&x->response, APR_STATUS_IS_EAGAIN(rv));
+        }
     }
 }
 
@@ -306,14 +393,6 @@ static int is_repeatable(const exchange *x)
         }
     }
     return 0;
-}
-
-static void close_worker(exchange *x)
-{
-    if (x->fd >= 0) {
-        close(x->fd);
-        x->fd = -1;
-    }
 }
 
 /* One attempt. Returns 0, or the HTTP status where no worker can be had. */
@@ -382,6 +461,19 @@ static int finish(exchange *x, int status)
     return cgwm_response_finish(&x->response);
 }
 
+static cgwm_outbox *create_outbox(request_rec *r)
+{
+    const cgwm_dir_conf *conf = cgwm_dir_conf_get(r);
+
+    return cgwm_outbox_create(r,
+                              conf->response_memory >= 0
+                                  ? conf->response_memory
+                                  : CGWM_DEFAULT_RESPONSE_MEMORY,
+                              conf->response_spool >= 0
+                                  ? conf->response_spool
+                                  : CGWM_DEFAULT_RESPONSE_SPOOL);
+}
+
 static int client_socket(request_rec *r)
 {
     apr_socket_t *socket = ap_get_conn_socket(r->connection);
@@ -402,7 +494,8 @@ int cgwm_exchange_run(request_rec *r, const cgwm_group *group,
 
     x.client_fd = client_socket(r);
     x.inbox = cgwm_inbox_create(r);
-    cgwm_response_init(&x.response, r, x.inbox, group->spec->name);
+    x.outbox = create_outbox(r);
+    cgwm_response_init(&x.response, r, x.inbox, x.outbox, group->spec->name);
     status = run_attempts(&x);
     cgw_buf_free(&x.request);
     status = finish(&x, status);

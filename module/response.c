@@ -22,11 +22,12 @@ APLOG_USE_MODULE(cgateway);
 #define RETRY_AFTER_SECONDS "5"
 
 void cgwm_response_init(cgwm_response *res, request_rec *r, cgwm_inbox *inbox,
-                        const char *group)
+                        cgwm_outbox *outbox, const char *group)
 {
     memset(res, 0, sizeof(*res));
     res->r = r;
     res->inbox = inbox;
+    res->outbox = outbox;
     res->group = group;
     res->bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     res->expected = CGW_LENGTH_UNKNOWN;
@@ -162,6 +163,7 @@ static void take_head(cgwm_response *res, const uint8_t *payload, size_t len)
     }
     take_status(res, &head);
     res->started = 1;
+    res->flush_due = 1;
     res->state = CGWM_RESPONSE_STARTED;
 }
 
@@ -178,6 +180,19 @@ static int count_body(cgwm_response *res, apr_uint64_t n)
     return may_have_body(res->r) && !res->r->header_only;
 }
 
+static void keep(cgwm_response *res, apr_bucket *b)
+{
+    apr_status_t rv = cgwm_outbox_put(res->outbox, b);
+
+    res->flush_due = 1;
+    if (rv != APR_SUCCESS) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, rv, res->r, CGW_LOGNO(0124)
+                      "%s: a response cannot be spooled to a temporary file, "
+                      "so its worker waits for the client; free the disk, or "
+                      "set TMPDIR for httpd", res->group);
+    }
+}
+
 static void take_body(cgwm_response *res, apr_bucket *b)
 {
     if (!res->started) {
@@ -185,7 +200,7 @@ static void take_body(cgwm_response *res, apr_bucket *b)
         fail_protocol(res, "body before head");
     }
     else if (count_body(res, b->length)) {
-        APR_BRIGADE_INSERT_TAIL(res->bb, b);
+        keep(res, b);
     }
     else {
         apr_bucket_destroy(b);
@@ -217,6 +232,11 @@ static void insert_file(cgwm_response *res, int fd, apr_off_t offset,
     b = apr_brigade_insert_file(res->bb, file, offset, length, r->pool);
     if (core->enable_mmap == ENABLE_MMAP_OFF) {
         apr_bucket_file_enable_mmap(b, 0);
+    }
+    while (!APR_BRIGADE_EMPTY(res->bb)) {
+        b = APR_BRIGADE_FIRST(res->bb);
+        APR_BUCKET_REMOVE(b);
+        keep(res, b);
     }
 }
 
@@ -419,14 +439,22 @@ static void pass(cgwm_response *res)
     }
 }
 
-void cgwm_response_pass(cgwm_response *res, int flush)
+int cgwm_response_is_due(const cgwm_response *res)
 {
-    if (!res->started || res->state == CGWM_RESPONSE_COMPLETE) {
-        return; /* the end goes together with what comes before it */
+    return res->started
+           && (res->flush_due || cgwm_outbox_has_data(res->outbox));
+}
+
+void cgwm_response_pass(cgwm_response *res, int paused)
+{
+    if (!cgwm_response_is_due(res)) {
+        return;
     }
-    if (flush) {
+    cgwm_outbox_take(res->outbox, res->bb);
+    if (paused && !cgwm_outbox_has_data(res->outbox)) {
         APR_BRIGADE_INSERT_TAIL(
             res->bb, apr_bucket_flush_create(res->bb->bucket_alloc));
+        res->flush_due = 0;
     }
     pass(res);
 }
@@ -455,6 +483,7 @@ static void break_off(cgwm_response *res)
                   "%" APR_UINT64_T_FMT " bytes of the body, so that the client "
                   "does not take it for complete", res->group, res->received);
     if (!r->connection->aborted) {
+        cgwm_outbox_take_all(res->outbox, res->bb);
         APR_BRIGADE_INSERT_TAIL(res->bb, apr_bucket_flush_create(alloc));
         pass(res);
     }
@@ -476,6 +505,7 @@ int cgwm_response_finish(cgwm_response *res)
         return OK;
     }
     if (res->state == CGWM_RESPONSE_COMPLETE) {
+        cgwm_outbox_take_all(res->outbox, res->bb);
         APR_BRIGADE_INSERT_TAIL(res->bb,
                                 apr_bucket_eos_create(res->bb->bucket_alloc));
         pass(res);

@@ -8,6 +8,7 @@
 #include "util_filter.h"
 
 #include "inbox.h"
+#include "outbox.h"
 
 enum cgwm_response_state {
     CGWM_RESPONSE_NONE,      /* no head yet */
@@ -20,23 +21,29 @@ typedef struct cgwm_response {
     request_rec *r;
     cgwm_inbox *inbox;
     const char *group;
-    apr_bucket_brigade *bb;  /* to be passed on */
+    cgwm_outbox *outbox;     /* to be passed on */
+    apr_bucket_brigade *bb;  /* being passed on */
     enum cgwm_response_state state;
     int started;             /* a head was taken over into r */
     int status;              /* FAILED before the head: HTTP status */
     apr_uint64_t expected;   /* Content-Length or CGW_LENGTH_UNKNOWN */
     apr_uint64_t received;   /* body bytes so far */
+    int flush_due;           /* something was taken, or passed, since a flush */
     int client_gone;
 } cgwm_response;
 
 void cgwm_response_init(cgwm_response *res, request_rec *r, cgwm_inbox *inbox,
-                        const char *group);
+                        cgwm_outbox *outbox, const char *group);
 
 /* Takes every frame that has arrived. */
 void cgwm_response_take(cgwm_response *res);
 
-/* Passes what is there to the client; flush where the application pauses. */
-void cgwm_response_pass(cgwm_response *res, int flush);
+/* 1: the client should have something that it has not got. */
+int cgwm_response_is_due(const cgwm_response *res);
+/* Passes the next part to the client; paused: the application pauses, so what
+ * is there is flushed. Does not wait for long where the client's socket is
+ * writable. */
+void cgwm_response_pass(cgwm_response *res, int paused);
 
 /* The last word. COMPLETE: the end of the response. A response that started
  * and failed is broken off so that the client sees it. Returns what the
