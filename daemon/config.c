@@ -28,7 +28,7 @@ struct cgwd_config {
     int log;
 };
 
-/* ---- receiving -------------------------------------------------------------------- */
+/* ---- receiving ---------------------------------------------------------- */
 
 static void forget(cgwd_config *config)
 {
@@ -136,7 +136,7 @@ static int take_group(cgwd_config *config, const struct cgw_message *msg, int *f
     return 0;
 }
 
-/* ---- applying ----------------------------------------------------------------------- */
+/* ---- applying ----------------------------------------------------------- */
 
 static int is_complete(const cgwd_config *config)
 {
@@ -212,7 +212,7 @@ static int commit(cgwd_config *config, const struct cgw_message *msg)
     return 0;
 }
 
-/* ---- messages ----------------------------------------------------------------------- */
+/* ---- messages ----------------------------------------------------------- */
 
 static void answer(cgwd_config *config, int rv)
 {

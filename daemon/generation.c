@@ -77,7 +77,7 @@ static void check_gone(cgwd_generation *gen)
     apr_pool_destroy(gen->pool);
 }
 
-/* ---- start --------------------------------------------------------------------- */
+/* ---- start -------------------------------------------------------------- */
 
 static void begin(cgwd_generation *gen)
 {
@@ -167,7 +167,7 @@ void cgwd_generation_start_failed(cgwd_generation *gen, const char *why)
     check_gone(gen);
 }
 
-/* ---- workers --------------------------------------------------------------------- */
+/* ---- workers ------------------------------------------------------------ */
 
 static unsigned count_workers(const cgwd_generation *gen)
 {
@@ -261,7 +261,7 @@ void cgwd_generation_process_serves(cgwd_generation *gen, cgwd_process *proc)
     }
 }
 
-/* ---- end --------------------------------------------------------------------------- */
+/* ---- end ---------------------------------------------------------------- */
 
 static void handle_drain_timeout(cgwd_timer *timer)
 {

@@ -18,7 +18,7 @@
 #define REFUSALS_PER_TURN 64
 #define REFUSAL_PAUSE_MS 5
 
-/* ---- refusing ------------------------------------------------------------------- */
+/* ---- refusing ----------------------------------------------------------- */
 
 /* The request is not read: its sender takes the answer all the same. */
 static void refuse_one(const cgwd_group *group, int fd)
@@ -80,7 +80,7 @@ void cgwd_group_set_refusing(cgwd_group *group, int on)
     }
 }
 
-/* ---- generations ------------------------------------------------------------------ */
+/* ---- generations -------------------------------------------------------- */
 
 static int has_serving(const cgwd_group *group)
 {
@@ -164,7 +164,7 @@ void cgwd_group_lost(cgwd_group *group, cgwd_generation *gen)
     *at = gen->next;
 }
 
-/* ---- configuration ------------------------------------------------------------------ */
+/* ---- configuration ------------------------------------------------------ */
 
 static void take_config(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
                         int listener, int log)

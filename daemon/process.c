@@ -58,7 +58,7 @@ void cgwd_process_set_state(cgwd_process *proc, enum cgwd_process_state state,
     }
 }
 
-/* ---- output ----------------------------------------------------------------- */
+/* ---- output ------------------------------------------------------------- */
 
 static void end_line(cgwd_process *proc)
 {
@@ -118,7 +118,7 @@ static void handle_output(cgwd_watch *watch)
     }
 }
 
-/* ---- control ----------------------------------------------------------------- */
+/* ---- control ------------------------------------------------------------ */
 
 static int is_our_child(pid_t pid)
 {
@@ -295,7 +295,7 @@ static void handle_control(cgwd_watch *watch)
     take_message(proc, &msg);
 }
 
-/* ---- birth -------------------------------------------------------------------- */
+/* ---- birth -------------------------------------------------------------- */
 
 struct ends {
     int control[2], output[2]; /* [0] ours */
@@ -428,7 +428,7 @@ cgwd_process *cgwd_process_fork(cgwd_generation *gen)
     return proc;
 }
 
-/* ---- orders -------------------------------------------------------------------- */
+/* ---- orders ------------------------------------------------------------- */
 
 int cgwd_process_serve(cgwd_process *proc)
 {
@@ -447,7 +447,7 @@ void cgwd_process_drain(cgwd_process *proc)
     }
 }
 
-/* ---- death ----------------------------------------------------------------------- */
+/* ---- death -------------------------------------------------------------- */
 
 static void describe_end(char *out, size_t size, int status)
 {

@@ -30,8 +30,8 @@ void *cgwm_dir_conf_create(apr_pool_t *p, char *dir)
     (void)dir;
     conf->pass_authorization = -1;
     conf->body_buffer = -1;
-    conf->response_memory = -1;
-    conf->response_spool = -1;
+    conf->response_buffer.memory = -1;
+    conf->response_buffer.file = -1;
     return conf;
 }
 
@@ -44,8 +44,8 @@ void *cgwm_dir_conf_merge(apr_pool_t *p, void *base, void *add)
     (conf->field = inner->field != -1 ? inner->field : outer->field)
     INHERIT(pass_authorization);
     INHERIT(body_buffer);
-    INHERIT(response_memory);
-    INHERIT(response_spool);
+    INHERIT(response_buffer.memory);
+    INHERIT(response_buffer.file);
 #undef INHERIT
     return conf;
 }

@@ -48,18 +48,22 @@ typedef struct cgwm_server_conf {
                                        name -> cgwm_group, of all servers */
 } cgwm_server_conf;
 
+/* What is kept for a slow client, in bytes. */
+typedef struct cgwm_bounds {
+    apr_off_t memory, file;
+} cgwm_bounds;
+
 /* Request directives; merged by location. -1 or UNSET: not configured, use the
  * accessors below. */
 typedef struct cgwm_dir_conf {
     int pass_authorization;
     apr_off_t body_buffer;
-    apr_off_t response_memory;
-    apr_off_t response_spool;
+    cgwm_bounds response_buffer;
 } cgwm_dir_conf;
 
 #define CGWM_DEFAULT_BODY_BUFFER (64 * 1024)
 #define CGWM_DEFAULT_RESPONSE_MEMORY (256 * 1024)
-#define CGWM_DEFAULT_RESPONSE_SPOOL (256 * 1024 * 1024)
+#define CGWM_DEFAULT_RESPONSE_FILE (256 * 1024 * 1024)
 
 static inline cgwm_server_conf *cgwm_server_conf_get(const server_rec *s)
 {

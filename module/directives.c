@@ -430,20 +430,20 @@ static const char *set_body_buffer(cmd_parms *cmd, void *dir, const char *text)
 }
 
 static const char *set_response_buffer(cmd_parms *cmd, void *dir,
-                                       const char *memory, const char *spool)
+                                       const char *memory, const char *file)
 {
     cgwm_dir_conf *conf = dir;
-    int64_t in_memory, in_file = CGWM_DEFAULT_RESPONSE_SPOOL;
+    int64_t in_memory, in_file = CGWM_DEFAULT_RESPONSE_FILE;
 
     if (!cgwm_parse_bytes(memory, &in_memory) || in_memory > RESPONSE_MEMORY_MAX
-        || (spool && !cgwm_parse_bytes(spool, &in_file))) {
-        return apr_psprintf(cmd->pool, CGW_LOGNO(0008) "CGatewayResponseBuffer '%s%s%s' "
+        || (file && !cgwm_parse_bytes(file, &in_file))) {
+        return apr_psprintf(cmd->pool, CGW_LOGNO(0018) "CGatewayResponseBuffer '%s%s%s' "
             "is out of range. Write the bytes kept in memory, from 0 to %dM, and, if you "
             "like, those kept in a temporary file; both may have K or M.", memory,
-            spool ? " " : "", spool ? spool : "", RESPONSE_MEMORY_MAX >> 20);
+            file ? " " : "", file ? file : "", RESPONSE_MEMORY_MAX >> 20);
     }
-    conf->response_memory = in_memory;
-    conf->response_spool = in_file;
+    conf->response_buffer.memory = in_memory;
+    conf->response_buffer.file = in_file;
     return NULL;
 }
 

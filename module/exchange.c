@@ -463,15 +463,14 @@ static int finish(exchange *x, int status)
 
 static cgwm_outbox *create_outbox(request_rec *r)
 {
-    const cgwm_dir_conf *conf = cgwm_dir_conf_get(r);
+    static const cgwm_bounds defaults = {CGWM_DEFAULT_RESPONSE_MEMORY,
+                                         CGWM_DEFAULT_RESPONSE_FILE};
+    const cgwm_bounds *bounds = &cgwm_dir_conf_get(r)->response_buffer;
 
-    return cgwm_outbox_create(r,
-                              conf->response_memory >= 0
-                                  ? conf->response_memory
-                                  : CGWM_DEFAULT_RESPONSE_MEMORY,
-                              conf->response_spool >= 0
-                                  ? conf->response_spool
-                                  : CGWM_DEFAULT_RESPONSE_SPOOL);
+    if (bounds->memory < 0) {
+        bounds = &defaults;
+    }
+    return cgwm_outbox_create(r, bounds->memory, bounds->file);
 }
 
 static int client_socket(request_rec *r)

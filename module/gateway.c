@@ -22,11 +22,23 @@ APLOG_USE_MODULE(cgateway);
 
 /* The handler that <Location> or <If> configured for this URL, or NULL. Known
  * before the URL is mapped, since httpd walks the locations first. */
-static const char *configured_handler(const request_rec *r)
+static const char *configured_handler(request_rec *r)
 {
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+    const char *value, *error = NULL;
+    char *lower;
 
-    return core->handler;
+    if (!core->expr_handler) {
+        return core->handler;
+    }
+    /* SetHandler is an expression, and keeps no case */
+    value = ap_expr_str_exec(r, core->expr_handler, &error);
+    if (error) {
+        return NULL; /* core says so, where it evaluates it again */
+    }
+    lower = apr_pstrdup(r->pool, value);
+    ap_str_tolower(lower);
+    return lower;
 }
 
 static int is_ours(const char *handler)

@@ -351,10 +351,41 @@ int cgwm_groups_resolve(apr_pool_t *pconf, apr_pool_t *ptemp,
     return r.report.errors ? HTTP_INTERNAL_SERVER_ERROR : OK;
 }
 
+struct name_search {
+    const char *name;
+    cgwm_group *found;
+};
+
+static int match_ignoring_case(void *data, const void *key, apr_ssize_t len,
+                               const void *value)
+{
+    struct name_search *search = data;
+
+    (void)len;
+    if (ap_cstr_casecmp(key, search->name) != 0) {
+        return 1;
+    }
+    search->found = (cgwm_group *)(intptr_t)value;
+    return 0;
+}
+
+/* SetHandler puts the name into lower case. */
+static cgwm_group *find_ignoring_case(apr_hash_t *groups, const char *name)
+{
+    struct name_search search = {.name = name};
+
+    apr_hash_do(match_ignoring_case, &search, groups);
+    return search.found;
+}
+
 cgwm_group *cgwm_group_find(const server_rec *main_server, const char *name)
 {
-    const cgwm_server_conf *conf = cgwm_server_conf_get(main_server);
+    apr_hash_t *groups = cgwm_server_conf_get(main_server)->groups;
+    cgwm_group *group = groups ? apr_hash_get(groups, name, APR_HASH_KEY_STRING)
+                               : NULL;
 
-    return conf->groups ? apr_hash_get(conf->groups, name, APR_HASH_KEY_STRING)
-                        : NULL;
+    if (group || !groups) {
+        return group;
+    }
+    return find_ignoring_case(groups, name);
 }

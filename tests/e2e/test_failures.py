@@ -2,6 +2,7 @@
 """What ends a request, what the client sees of it, and what the log says."""
 
 import concurrent.futures
+import contextlib
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ import signal
 import pytest
 
 from harness.httpd import until
-from harness.paths import HTTPD_USER, MPM
+from harness.paths import HTTPD_USER
 
 TRACEBACK = r"Traceback \(most recent call last\)"
 
@@ -298,47 +299,57 @@ def test_httpd_starts_again_in_the_same_directory_after_kill(httpd, site):
     assert httpd.get("/ok").status == 200
 
 
+@contextlib.contextmanager
+def frozen(*pids):
+    """Processes stopped by SIGSTOP, all of their threads, until the end."""
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        until(lambda: all(is_stopped(pid) for pid in pids), "processes to stop")
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def is_stopped(pid):
+    tasks = [open(f"/proc/{pid}/task/{task}/stat", encoding="utf-8").read()
+             for task in os.listdir(f"/proc/{pid}/task")]
+    return all(stat.rpartition(")")[2].split()[0] == "T" for stat in tasks)
+
+
 def test_a_killed_supervisor_is_replaced_and_waiting_requests_are_served(httpd, site):
     """Frozen workers accept nothing, so the requests wait in the socket while the
-    supervisor dies, its workers with it, and others take their place."""
+    supervisor dies and another starts workers."""
     site()
     httpd.expect_log(r"CGW0104", r"CGW0213", r"CGW013[23]")
     httpd.get("/ok")
     until(lambda: len(httpd.workers("a.example")) == 2, "two workers")
     first = httpd.supervisor()
     old = httpd.group_processes("a.example")
-    for pid in old:
-        os.kill(pid, signal.SIGSTOP)
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    with frozen(*old), concurrent.futures.ThreadPoolExecutor(8) as pool:
         waiting = [pool.submit(httpd.get, "/ok") for _ in range(8)]
-        until(lambda: sum(connections(httpd)) >= 8, "requests to wait")
+        until(lambda: connections(httpd) >= 8, "requests to wait")
         os.kill(first, signal.SIGKILL)
         answers = [f.result() for f in waiting]
     assert {a.status for a in answers} == {200}
     assert not {int(a.text) for a in answers} & set(old)
     assert httpd.supervisor() not in (None, first)
-    for pid in old:
-        os.kill(pid, signal.SIGCONT)
     until(lambda: not set(old) & set(httpd.processes()), "the old workers to end")
 
 
 def connections(httpd):
-    """Client connections to the group's socket, as the kernel counts them."""
+    """How many connections the group's socket has, waiting or accepted."""
     path = str(httpd.root / "run" / "a.example.sock")
     with open("/proc/net/unix", encoding="utf-8") as table:
-        return [1 for line in table if line.rstrip().endswith(path)
-                and line.split()[5] in ("02", "03")]
+        return sum(line.rstrip().endswith(path) and line.split()[5] in ("02", "03")
+                   for line in table)
 
 
-@pytest.mark.skipif(MPM == "prefork", reason="the children are single-threaded")
 def test_a_frozen_worker_attracts_no_requests(httpd, site):
     site()
     httpd.get("/ok")
     workers = until(lambda: len(w := httpd.workers("a.example")) == 2 and w, "two workers")
-    frozen = workers[0]
-    os.kill(frozen, signal.SIGSTOP)
-    try:
+    with frozen(workers[0]):
         answers = [httpd.get("/ok", timeout=10) for _ in range(20)]
-    finally:
-        os.kill(frozen, signal.SIGCONT)
     assert {int(a.text) for a in answers} == {workers[1]}

@@ -114,9 +114,12 @@ def dir_conf_fields():
 @pytest.mark.parametrize("field", dir_conf_fields())
 def test_request_directive_is_created_merged_and_set(field):
     config = read("module/config.c")
-    assert f"conf->{field} = -1" in config, "not set to 'not configured' by create"
-    assert f"INHERIT({field})" in config, "not inherited by merge"
-    assert f"conf->{field} = " in read("module/directives.c"), "no directive sets it"
+    # a field that is a struct is set member by member
+    assert re.search(rf"conf->{field}(\.\w+)? = -1", config), \
+        "not set to 'not configured' by create"
+    assert re.search(rf"INHERIT\({field}(\.\w+)?\)", config), "not inherited by merge"
+    assert re.search(rf"conf->{field}(\.\w+)? = ", read("module/directives.c")), \
+        "no directive sets it"
 
 
 def test_every_request_directive_has_a_field():
