@@ -22,7 +22,8 @@ BUILD = os.path.abspath(os.environ.get("CGW_TEST_BUILD",
 LIBRARY = os.path.join(BUILD, "cgateway")
 PATIENCE = 20
 
-READY, FAILED, SERVING, DRAINED, FORK, SERVE, DRAIN = 16, 17, 18, 19, 32, 33, 34
+READY, FAILED, SERVING, DRAINED, HELLO = 16, 17, 18, 19, 20
+FORK, SERVE, DRAIN = 32, 33, 34
 MAGIC = 0x31574743
 (REQUEST, BODY, BODY_END, ABORT, HEAD, FILE, END, INTERIM, LOG,
  FAIL) = 1, 2, 3, 4, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
@@ -249,8 +250,9 @@ class Group:
         self.tell(self.control, FORK, [theirs.fileno(), self.output.fileno()])
         theirs.close()
         data, ancillary, _, _ = ours.recvmsg(64, 256)
-        assert struct.unpack("=IHHQ", data)[2] == SERVING
+        assert struct.unpack("=IHHQ", data)[2] == HELLO
         self.worker_pid = struct.unpack("iii", ancillary[0][2])[0]
+        assert self.hear(ours)[0] == SERVING
         return ours
 
     def start(self):
