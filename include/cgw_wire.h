@@ -43,8 +43,8 @@
     X(ABORT,    0x04, HTTPD,  0)         /* the client has gone */            \
     X(HEAD,     0x10, WORKER, 1u << 20)  /* cgw_head, then reason, pairs */   \
     X(FILE,     0x11, WORKER, 16)        /* u64 offset, u64 length; the file  \
-                                            comes by SCM_RIGHTS with the      \
-                                            first byte of this frame */       \
+                                            comes by SCM_RIGHTS, before or    \
+                                            with this frame's first byte */   \
     X(END,      0x12, WORKER, 0)                                              \
     X(INTERIM,  0x13, WORKER, 1u << 16)  /* as HEAD, status 100..199 */       \
     X(LOG,      0x14, WORKER, 1u << 16)  /* u8 enum cgw_log_level, text */    \

@@ -226,11 +226,9 @@ int cgww_response_file(struct cgww_request *r, int fd, uint64_t offset,
     if (res->state != CGWW_RESPONSE_SET || res->bodiless || length == 0) {
         return 0; /* cgww_response_end() says the rest */
     }
+    /* Head and file in one piece: httpd's byte ranges need the whole response
+     * before its head goes out. */
     put_head(r, 0);
-    int rv = flush_out(r, NULL, 0, -1);
-    if (rv != 0) {
-        return rv;
-    }
     bool last = length == res->length;
     size_t start = cgw_frame_open(out, CGW_FRAME_FILE,
                                   last ? CGW_FRAME_LAST : 0);

@@ -13,11 +13,11 @@ CLIENTS = 6
 class Load:
     """Clients that ask without a pause until they are told to stop."""
 
-    def __init__(self, httpd, path):
+    def __init__(self, httpd, path, clients=CLIENTS):
         self.httpd, self.path = httpd, path
         self.answers, self.failures = [], []
         self.stopped = threading.Event()
-        self.threads = [threading.Thread(target=self.run) for _ in range(CLIENTS)]
+        self.threads = [threading.Thread(target=self.run) for _ in range(clients)]
 
     def run(self):
         while not self.stopped.is_set():
@@ -97,6 +97,32 @@ def test_changed_code_is_deployed(httpd):
     assert {httpd.get().text for _ in range(20)} == {"2"}
 
 
+def test_a_lone_client_is_served_through_graceful_restarts(httpd):
+    """A worker that is told to drain just as a connection wakes it must not lose
+    the wake-up: nobody else comes along to cause another."""
+    app = httpd.app("plain.wsgi", VERSION % "1")
+    httpd.wsgi(app, "CGatewayThreads 2", "CGatewayProcesses 4")
+    httpd.start()
+    stopped, served = threading.Event(), []
+
+    def ask():
+        while not stopped.is_set():
+            served.append(httpd.get(timeout=20).status)
+
+    client = threading.Thread(target=ask)
+    client.start()
+    try:
+        for _ in range(25):
+            seen = len(served)
+            httpd.graceful()
+            httpd.wait_log(r"draining -> gone")
+            until(lambda: len(served) > seen + 5 or not client.is_alive(), "the client")
+    finally:
+        stopped.set()
+        client.join()
+    assert set(served) == {200}
+
+
 VERSION = """\
 def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -110,6 +136,7 @@ def test_reload_on_graceful_changed_keeps_an_unchanged_group(httpd):
     httpd.start()
     kept = httpd.get(host="kept.example").json()["pid"]
     reloaded = httpd.get(host="reloaded.example").json()["pid"]
+    until(lambda: len(httpd.workers("kept.example")) == 2, "two workers")
     kept_all = set(httpd.group_processes("kept.example"))
     httpd.graceful()
     until(lambda: reloaded not in httpd.processes(), "the reload of the other group")

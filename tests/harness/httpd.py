@@ -26,7 +26,8 @@ ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
 
 # What httpd itself says at times when it is told to stop: it closes the sockets
 # of its worker threads behind their backs (event.c, close_worker_sockets).
-HTTPD_NOISE = [re.compile(r"\(9\)Bad file descriptor: AH03092: process_lingering_close")]
+HTTPD_NOISE = [re.compile(r"\(9\)Bad file descriptor: AH0309[23]: process_\w+: "
+                          "apr_pollset_add failure")]
 
 MAIN = """\
 ServerRoot "{root}"
@@ -75,6 +76,11 @@ VHOST = """\
 {lines}
 </VirtualHost>
 """
+
+
+# httpd's event MPM closes the sockets of its worker threads when it is told to
+# stop at once; a thread that has just answered then finds its own closed.
+HTTPD_AT_STOP = r"mpm_event:error.*\(9\)Bad file descriptor: AH03093: "
 
 
 class Timeout(AssertionError):
