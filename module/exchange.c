@@ -44,7 +44,7 @@ typedef struct exchange {
     struct iovec out[2];
     int body_sent;              /* BODY_END is on its way, or none is due */
     int write_closed;           /* the worker takes no more */
-    apr_interval_time_t stalled;/* how long the client has sent nothing, ms */
+    apr_time_t waiting_since;   /* for the client to move, 0: not at all */
     int body_status;            /* the body broke off: what httpd answers */
     int client_writable;        /* the client took what it got so far */
     int worker_ready;           /* the worker said something, or ended */
@@ -159,6 +159,7 @@ static void start_frame(exchange *x, uint8_t type, const char *data, size_t len)
 static void abort_body(exchange *x, int status)
 {
     x->body_status = status;
+    x->response.body_broken = 1;
     x->body_sent = 1;
     start_frame(x, CGW_FRAME_ABORT, NULL, 0);
 }
@@ -175,7 +176,7 @@ static int next_part(exchange *x)
     if (APR_STATUS_IS_EAGAIN(rv)) {
         return 1;
     }
-    x->stalled = 0;
+    x->waiting_since = 0;
     if (rv != APR_SUCCESS) {
         abort_body(x, status);
         return 0;
@@ -207,7 +208,7 @@ static int drop_body(exchange *x)
         if (APR_STATUS_IS_EAGAIN(rv)) {
             return 1;
         }
-        x->stalled = 0;
+        x->waiting_since = 0;
         x->body_sent = rv != APR_SUCCESS || len == 0;
         if (!x->body_sent) {
             cgwm_body_consume(x->body);
@@ -259,22 +260,36 @@ static void start_request(exchange *x)
 
 /* ---- both ways -------------------------------------------------------------- */
 
+/* Milliseconds; -1: as long as it takes. */
 static int wait_limit(const exchange *x, int awaits_client)
 {
-    if (!awaits_client) {
-        return -1;
+    if (x->client_fd < 0) {
+        return cgwm_response_is_due(&x->response) ? 0
+               : awaits_client                    ? STREAM_POLL_MS
+                                                  : -1;
     }
-    return x->client_fd < 0 ? STREAM_POLL_MS : REQTIMEOUT_POLL_MS;
+    return awaits_client || cgwm_response_is_due(&x->response)
+               ? REQTIMEOUT_POLL_MS : -1;
 }
 
-/* The client sends nothing for Timeout: only what it sends can go on. */
-static void count_stall(exchange *x, int waited)
+/* The client has neither sent nor taken anything: httpd's Timeout applies. */
+static void count_wait(exchange *x, int awaits_client)
 {
-    x->stalled += waited;
-    if (apr_time_from_msec(x->stalled) < x->r->server->timeout) {
+    apr_time_t now = apr_time_now();
+
+    if (!x->waiting_since) {
+        x->waiting_since = now;
+    }
+    if (now - x->waiting_since < x->r->server->timeout) {
         return;
     }
-    if (x->write_closed) {
+    if (!awaits_client) {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, x->r,
+                      "%s: the client has taken nothing for Timeout",
+                      x->group->spec->name);
+        x->response.client_gone = 1;
+    }
+    else if (x->write_closed) {
         x->body_sent = 1;
     }
     else {
@@ -294,28 +309,44 @@ static short worker_events(const exchange *x)
                    | (is_sending(x) && !x->write_closed ? POLLOUT : 0));
 }
 
+/* Who moved? A client's socket with nothing asked of it reports a reset all
+ * the same. An HTTP/2 stream has no socket: the worker comes first, and what
+ * it said is passed on when it pauses. */
+static void note_events(exchange *x, const struct pollfd *fds, int awaits_client)
+{
+    short client = fds[1].revents;
+
+    x->worker_ready = fds[0].revents & ~POLLOUT;
+    if (x->client_fd < 0) {
+        x->client_writable = !x->worker_ready || cgwm_outbox_is_full(x->outbox);
+        return;
+    }
+    x->client_writable = client & POLLOUT;
+    if (client & (POLLERR | POLLHUP | POLLNVAL)) {
+        x->response.client_gone = 1;
+    }
+    else if (client) {
+        x->waiting_since = 0;
+    }
+    else if (fds[1].events) {
+        count_wait(x, awaits_client);
+    }
+}
+
 /* Waits until the worker or the client moves. */
 static void wait_for_event(exchange *x, int awaits_client)
 {
     struct pollfd fds[2] = {
         {.fd = x->fd, .events = worker_events(x)},
         {.fd = x->client_fd, .events = client_events(x, awaits_client)}};
-    int limit = wait_limit(x, awaits_client);
-    int n;
 
-    if (!fds[1].events) {
-        fds[1].fd = -1;
-    }
     if (!fds[0].events) {
         fds[0].fd = -1;
     }
-    n = poll(fds, 2, limit);
-    if (n == 0 && limit > 0) {
-        count_stall(x, limit);
+    if (poll(fds, 2, wait_limit(x, awaits_client)) < 0) {
+        return; /* a signal */
     }
-    x->worker_ready = n > 0 && (fds[0].revents & ~POLLOUT);
-    x->client_writable = x->client_fd < 0
-                         || (n > 0 && (fds[1].revents & ~POLLIN));
+    note_events(x, fds, awaits_client);
 }
 
 /* Receives until the worker pauses (APR_EAGAIN then) or enough is there. */
@@ -361,6 +392,7 @@ static void relay(exchange *x)
         int awaits_client = pump_body(x);
         apr_status_t rv = APR_EAGAIN;
 
+        x->worker_ready = x->client_writable = 0;
         wait_for_event(x, awaits_client);
         if (x->worker_ready) {
             rv = receive(x);

@@ -3,6 +3,8 @@
 #include "outbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "apr_file_io.h"
@@ -13,13 +15,20 @@
  * caller wait (FlushMaxThreshold, 64 KB). */
 #define PART (64 * 1024)
 
+/* A bucket costs memory of its own beside its bytes. */
+#define BUCKET_COST 128
+/* The file's space is given back in steps of this. */
+#define HOLE (1024 * 1024)
+
 struct cgwm_outbox {
     request_rec *r;
     apr_bucket_brigade *bb;     /* in memory, before what is in the file */
-    apr_off_t in_memory;        /* bytes of bb that memory holds */
+    apr_off_t in_memory;        /* what bb costs */
     apr_off_t memory, spool;    /* bounds */
-    apr_file_t *file;
+    int fd;                     /* of the file, which has no name; -1: none */
     apr_off_t written, taken;   /* positions in the file */
+    apr_off_t given_back;       /* space before this is free again */
+    int pinned;                 /* buckets refer to the file: keep it as it is */
 };
 
 cgwm_outbox *cgwm_outbox_create(request_rec *r, apr_off_t memory,
@@ -31,11 +40,20 @@ cgwm_outbox *cgwm_outbox_create(request_rec *r, apr_off_t memory,
     out->bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     out->memory = memory;
     out->spool = spool;
+    out->fd = -1;
     return out;
 }
 
 /* ---- the file ------------------------------------------------------------ */
 
+static apr_status_t close_file(void *data)
+{
+    cgwm_outbox *out = data;
+
+    return close(out->fd) < 0 ? errno : APR_SUCCESS;
+}
+
+/* Without a name from the start: nothing is left, whoever kills httpd. */
 static apr_status_t open_file(cgwm_outbox *out)
 {
     const char *dir;
@@ -45,24 +63,25 @@ static apr_status_t open_file(cgwm_outbox *out)
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    path = apr_pstrcat(out->r->pool, dir, "/cgateway.XXXXXX", NULL);
-    return apr_file_mktemp(&out->file, path,
-                           APR_FOPEN_CREATE | APR_FOPEN_EXCL | APR_FOPEN_READ
-                               | APR_FOPEN_WRITE | APR_FOPEN_BINARY
-                               | APR_FOPEN_DELONCLOSE
-                               | APR_FOPEN_SENDFILE_ENABLED,
-                           out->r->pool);
+    out->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (out->fd < 0) {
+        path = apr_pstrcat(out->r->pool, dir, "/cgateway.XXXXXX", NULL);
+        out->fd = mkostemp(path, O_CLOEXEC);
+        if (out->fd < 0) {
+            return errno;
+        }
+        unlink(path);
+    }
+    apr_pool_cleanup_register(out->r->pool, out, close_file,
+                              apr_pool_cleanup_null);
+    return APR_SUCCESS;
 }
 
-/* Written by position: buckets over the file move its offset. */
 static apr_status_t write_file(cgwm_outbox *out, const char *data,
                                apr_size_t len)
 {
-    apr_os_file_t fd;
-
-    apr_os_file_get(&fd, out->file);
     while (len > 0) {
-        ssize_t n = pwrite(fd, data, len, (off_t)out->written);
+        ssize_t n = pwrite(out->fd, data, len, (off_t)out->written);
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -81,7 +100,7 @@ static apr_status_t spool_bucket(cgwm_outbox *out, apr_bucket *b)
     apr_off_t before = out->written;
     const char *data;
     apr_size_t len;
-    apr_status_t rv = out->file ? APR_SUCCESS : open_file(out);
+    apr_status_t rv = out->fd >= 0 ? APR_SUCCESS : open_file(out);
 
     if (rv == APR_SUCCESS) {
         rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
@@ -97,18 +116,65 @@ static apr_status_t spool_bucket(cgwm_outbox *out, apr_bucket *b)
     return APR_SUCCESS;
 }
 
-static void take_from_file(cgwm_outbox *out, apr_bucket_brigade *bb,
-                           apr_off_t most)
+/* The rest of the file as buckets over it. */
+static void refer_to_file(cgwm_outbox *out, apr_bucket_brigade *bb)
 {
     apr_off_t length = out->written - out->taken;
+    apr_os_file_t fd = out->fd;
+    apr_file_t *file;
 
-    if (length > most) {
-        length = most;
-    }
     if (length > 0) {
-        apr_brigade_insert_file(bb, out->file, out->taken, length, out->r->pool);
-        out->taken += length;
+        apr_os_file_put(&file, &fd, APR_READ | APR_BINARY | APR_SENDFILE_ENABLED,
+                        out->r->pool);
+        apr_brigade_insert_file(bb, file, out->taken, length, out->r->pool);
+        out->taken = out->written;
+        out->pinned = 1;
     }
+}
+
+/* Where the file system cannot punch holes the file is given back only once
+ * all of it was taken, and is_full() counts it whole. */
+static void give_back(cgwm_outbox *out)
+{
+    if (out->pinned) {
+        return;
+    }
+    if (out->taken == out->written) {
+        if (ftruncate(out->fd, 0) == 0) {
+            out->written = out->taken = out->given_back = 0;
+        }
+    }
+    else if (out->taken - out->given_back >= HOLE
+             && fallocate(out->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                          0, (off_t)out->taken) == 0) {
+        out->given_back = out->taken;
+    }
+}
+
+/* The next part of the file, read, so that its space can be given back. */
+static void take_from_file(cgwm_outbox *out, apr_bucket_brigade *bb)
+{
+    apr_bucket_alloc_t *alloc = bb->bucket_alloc;
+    apr_off_t length = out->written - out->taken;
+    char *data;
+    ssize_t n;
+
+    if (length > PART) {
+        length = PART;
+    }
+    data = apr_bucket_alloc((apr_size_t)length, alloc);
+    do {
+        n = pread(out->fd, data, (size_t)length, (off_t)out->taken);
+    } while (n < 0 && errno == EINTR);
+    if (n <= 0) {
+        apr_bucket_free(data);
+        refer_to_file(out, bb); /* whoever reads it meets the same error */
+        return;
+    }
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_heap_create(data, (apr_size_t)n,
+                                                       apr_bucket_free, alloc));
+    out->taken += n;
+    give_back(out);
 }
 
 /* ---- put and take ---------------------------------------------------------- */
@@ -123,13 +189,18 @@ static int is_memory(const apr_bucket *b)
     return !APR_BUCKET_IS_METADATA(b) && !APR_BUCKET_IS_FILE(b);
 }
 
+static apr_off_t cost(const apr_bucket *b)
+{
+    return is_memory(b) ? (apr_off_t)b->length + BUCKET_COST : 0;
+}
+
 apr_status_t cgwm_outbox_put(cgwm_outbox *out, apr_bucket *b)
 {
     apr_status_t rv = APR_SUCCESS;
 
     if (out->spool > 0 && is_memory(b)
         && (is_spooling(out)
-            || out->in_memory + (apr_off_t)b->length > out->memory)) {
+            || out->in_memory + cost(b) > out->memory)) {
         rv = spool_bucket(out, b);
         if (rv == APR_SUCCESS) {
             return rv;
@@ -138,11 +209,9 @@ apr_status_t cgwm_outbox_put(cgwm_outbox *out, apr_bucket *b)
     }
     if (is_spooling(out)) {
         /* what follows must not overtake the file */
-        take_from_file(out, out->bb, out->written - out->taken);
+        refer_to_file(out, out->bb);
     }
-    if (is_memory(b)) {
-        out->in_memory += (apr_off_t)b->length;
-    }
+    out->in_memory += cost(b);
     APR_BRIGADE_INSERT_TAIL(out->bb, b);
     return rv;
 }
@@ -154,7 +223,7 @@ int cgwm_outbox_has_data(const cgwm_outbox *out)
 
 int cgwm_outbox_is_full(const cgwm_outbox *out)
 {
-    return out->spool > 0 ? out->written - out->taken >= out->spool
+    return out->spool > 0 ? out->written - out->given_back >= out->spool
                           : out->in_memory >= out->memory && out->in_memory > 0;
 }
 
@@ -162,9 +231,7 @@ static void move_first(cgwm_outbox *out, apr_bucket_brigade *bb)
 {
     apr_bucket *b = APR_BRIGADE_FIRST(out->bb);
 
-    if (is_memory(b)) {
-        out->in_memory -= (apr_off_t)b->length;
-    }
+    out->in_memory -= cost(b);
     APR_BUCKET_REMOVE(b);
     APR_BRIGADE_INSERT_TAIL(bb, b);
 }
@@ -174,13 +241,16 @@ void cgwm_outbox_take(cgwm_outbox *out, apr_bucket_brigade *bb)
     apr_off_t taken = 0;
 
     if (APR_BRIGADE_EMPTY(out->bb)) {
-        take_from_file(out, bb, PART);
+        if (is_spooling(out)) {
+            take_from_file(out, bb);
+        }
         return;
     }
     while (!APR_BRIGADE_EMPTY(out->bb) && taken < PART) {
         apr_bucket *b = APR_BRIGADE_FIRST(out->bb);
         if (is_memory(b) && b->length > PART) {
             apr_bucket_split(b, PART);
+            out->in_memory += BUCKET_COST;
         }
         if (b->length != (apr_size_t)-1) {
             taken += (apr_off_t)b->length;
@@ -194,5 +264,5 @@ void cgwm_outbox_take_all(cgwm_outbox *out, apr_bucket_brigade *bb)
     while (!APR_BRIGADE_EMPTY(out->bb)) {
         move_first(out, bb);
     }
-    take_from_file(out, bb, out->written - out->taken);
+    refer_to_file(out, bb);
 }

@@ -304,17 +304,19 @@ static void take_log(cgwm_response *res, const uint8_t *payload, size_t len)
 static void take_fail(cgwm_response *res, const uint8_t *payload, size_t len)
 {
     unsigned kind = len > 0 ? payload[0] : 0;
+    /* What a client brings about must not fill the log. */
+    int level = res->body_broken || kind == CGW_FAIL_ABORTED ? APLOG_INFO
+                                                             : APLOG_ERR;
 
     if (kind == CGW_FAIL_UNAVAILABLE) {
         apr_table_setn(res->r->err_headers_out, "Retry-After",
                        RETRY_AFTER_SECONDS);
     }
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, res->r, CGW_LOGNO(0121)
+    ap_log_rerror(APLOG_MARK, level, 0, res->r, CGW_LOGNO(0121)
                   "%s: %s: \"%s\"", res->group, cgw_fail_name(kind),
                   res->r->the_request);
     if (len > 1) {
-        log_lines(res->r, APLOG_ERR, res->group, (const char *)payload + 1,
-                  len - 1);
+        log_lines(res->r, level, res->group, (const char *)payload + 1, len - 1);
     }
     fail(res, cgw_fail_status(kind));
 }

@@ -30,6 +30,7 @@ typedef struct cgwm_response {
     apr_uint64_t received;   /* body bytes so far */
     int flush_due;           /* something was taken, or passed, since a flush */
     int client_gone;
+    int body_broken;         /* by the client: what fails now is its doing */
 } cgwm_response;
 
 void cgwm_response_init(cgwm_response *res, request_rec *r, cgwm_inbox *inbox,

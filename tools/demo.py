@@ -211,8 +211,9 @@ class Demo:
         return False
 
     def whoami(self, site):
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/whoami",
-                                         headers={"Host": f"{site}.localhost:{self.port}"})
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/whoami",
+            headers={"Host": f"{site}.localhost:{self.port}"})
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=START_SECONDS) as response:
@@ -262,6 +263,9 @@ class Demo:
 
 
 def interrupt(*_):
+    """Only the first signal counts: make and a terminal may each send one, and
+    the second must not break off the removal."""
+    on_signals(signal.SIG_IGN)
     raise Interrupted
 
 

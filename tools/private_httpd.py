@@ -78,8 +78,8 @@ def make_readable(root):
     """Directories 0755, files 0644 or, where executable, 0755."""
     for path in [root, *pathlib.Path(root).rglob("*")]:
         if not path.is_symlink():
-            run = path.is_dir() or os.access(path, os.X_OK) and path.stat().st_mode & 0o111
-            path.chmod(0o755 if run else 0o644)
+            enter = path.is_dir() or path.stat().st_mode & 0o111
+            path.chmod(0o755 if enter else 0o644)
 
 
 def read_proc(pid, name):

@@ -158,9 +158,26 @@ static int accept_one(struct cgww_dispatch *d, int *fd)
     }
 }
 
+/* A connection that woke this process is taken even when it drains: the kernel
+ * has woken nobody else for it (EPOLLEXCLUSIVE). */
+static int wait_and_accept(struct cgww_dispatch *d, int *fd)
+{
+    struct epoll_event events[2];
+    int n = epoll_wait(d->epoll_fd, events, 2, -1);
+
+    if (n < 0) {
+        return errno == EINTR ? EAGAIN : errno;
+    }
+    for (int i = 0; i < n; i++) {
+        if (events[i].data.fd == d->listen_fd) {
+            return accept_one(d, fd);
+        }
+    }
+    return EAGAIN;
+}
+
 int cgww_dispatch_next(struct cgww_dispatch *d, int *fd)
 {
-    struct epoll_event event;
     int rv = EAGAIN;
 
     if (atomic_load(&d->draining)) {
@@ -168,12 +185,7 @@ int cgww_dispatch_next(struct cgww_dispatch *d, int *fd)
     }
     pthread_mutex_lock(&d->place);
     while (rv == EAGAIN && !atomic_load(&d->draining)) {
-        if (epoll_wait(d->epoll_fd, &event, 1, -1) < 0 && errno != EINTR) {
-            rv = errno;
-        }
-        else if (!atomic_load(&d->draining)) {
-            rv = accept_one(d, fd);
-        }
+        rv = wait_and_accept(d, fd);
     }
     if (rv != 0) {
         pthread_mutex_unlock(&d->place);

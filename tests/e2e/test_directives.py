@@ -129,7 +129,7 @@ def test_one_group_in_two_virtual_hosts_is_one_set_of_processes(httpd):
     assert (a["request"]["SCRIPT_NAME"], b["request"]["SCRIPT_NAME"]) == ("/x", "/y")
 
 
-# ---- a virtual host that certbot copied --------------------------------------------------
+# ---- a virtual host that certbot copied -------------------------------------------
 
 @pytest.fixture
 def certificate(httpd):
@@ -143,8 +143,8 @@ def certificate(httpd):
 def test_equal_definitions_for_http_and_https_merge(httpd, certificate):
     httpd.load("ssl", "socache_shmcb")
     tls_port = httpd.listen()
-    lines = [f'CGatewayApplication "{httpd.app("info.wsgi")}"', f"CGatewayPython {PYTHON}",
-             "CGatewayProcesses 1"]
+    lines = [f'CGatewayApplication "{httpd.app("info.wsgi")}"',
+             f"CGatewayPython {PYTHON}", "CGatewayProcesses 1"]
     httpd.vhost("a.example", *lines)
     httpd.vhost("a.example", *lines, *certificate, port=tls_port)
     httpd.expect_log(r"AH01873", r"AH01906", r"AH01909")
@@ -160,7 +160,7 @@ def test_equal_definitions_for_http_and_https_merge(httpd, certificate):
     assert tls["request"]["SSL_PROTOCOL"].startswith("TLS")
 
 
-# ---- processes -------------------------------------------------------------------------------
+# ---- processes ----------------------------------------------------------------------
 
 def test_processes_and_threads(httpd):
     httpd.wsgi("info.wsgi", "CGatewayProcesses 3", "CGatewayThreads 5")
@@ -175,13 +175,13 @@ def test_environment_directives(httpd):
     secrets = httpd.write("secrets.env", "# secret\nexport SECRET='a $value' # note\n"
                           'QUOTED="say \\"hi\\""\nFIRST=file\n')
     secrets.chmod(0o600)
-    httpd.wsgi("info.wsgi", f'CGatewayEnvFile "{secrets}"', "CGatewayPassEnv HTTPD_SECRET",
-               "CGatewayEnv FIRST directive", "CGatewayEnv EMPTY",
+    httpd.wsgi("info.wsgi", f'CGatewayEnvFile "{secrets}"',
+               "CGatewayPassEnv HTTPD_SECRET", "CGatewayEnv FIRST directive", "CGatewayEnv EMPTY",
                "CGatewaySettings any.settings")
     httpd.start()
     environ = httpd.get().json()["environ"]
-    wanted = {"SECRET": "a $value", "QUOTED": 'say "hi"', "FIRST": "directive", "EMPTY": "",
-              "HTTPD_SECRET": "httpd's own", "DJANGO_SETTINGS_MODULE": "any.settings",
+    wanted = {"SECRET": "a $value", "QUOTED": 'say "hi"', "FIRST": "directive",
+              "EMPTY": "", "HTTPD_SECRET": "httpd's own", "DJANGO_SETTINGS_MODULE": "any.settings",
               "LANG": "C.UTF-8"}
     assert {k: environ.get(k) for k in wanted} == wanted
     assert "LC_MARK" not in environ
@@ -189,7 +189,8 @@ def test_environment_directives(httpd):
 
 def test_umask_and_working_directory(httpd):
     directory = httpd.mkdir("work dir")
-    httpd.wsgi("info.wsgi", "CGatewayUmask 027", f'CGatewayWorkingDirectory "{directory}"')
+    httpd.wsgi("info.wsgi", "CGatewayUmask 027",
+               f'CGatewayWorkingDirectory "{directory}"')
     httpd.start()
     told = httpd.get().json()
     assert (told["umask"], told["cwd"]) == (0o027, str(directory))
@@ -279,7 +280,7 @@ def application(environ, start_response):
     assert found["0"] == "/dev/null"
 
 
-# ---- the example -----------------------------------------------------------------------------
+# ---- the example --------------------------------------------------------------------
 
 def test_conf_example_is_served(httpd):
     """With its paths below the private directory, as a reader would change them."""

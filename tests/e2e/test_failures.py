@@ -132,7 +132,7 @@ def test_a_killed_worker_is_replaced(httpd, site):
     httpd.wait_log(rf"CGW0213.*{victim}")
 
 
-# ---- the application does not load ------------------------------------------------------
+# ---- the application does not load -----------------------------------------------
 
 def import_failed_on_purpose(httpd, name):
     httpd.expect_log(r"CGW0231", r"CGW0221", r"CGW0230", r"CGW04\d\d",
@@ -254,7 +254,7 @@ def test_a_chunked_body_that_is_malformed_is_a_400(httpd, site):
     assert httpd.get("/ok").status == 200
 
 
-# ---- httpd and the supervisor die ----------------------------------------------------------
+# ---- httpd and the supervisor die -------------------------------------------------
 
 def test_kill_of_httpd_s_parent_leaves_nothing(httpd, site):
     site()
@@ -349,7 +349,8 @@ def connections(httpd):
 def test_a_frozen_worker_attracts_no_requests(httpd, site):
     site()
     httpd.get("/ok")
-    workers = until(lambda: len(w := httpd.workers("a.example")) == 2 and w, "two workers")
+    workers = until(lambda: len(w := httpd.workers("a.example")) == 2 and w,
+                    "two workers")
     with frozen(workers[0]):
         answers = [httpd.get("/ok", timeout=10) for _ in range(20)]
     assert {int(a.text) for a in answers} == {workers[1]}

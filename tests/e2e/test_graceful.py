@@ -113,9 +113,9 @@ def test_a_lone_client_is_served_through_graceful_restarts(httpd):
     client.start()
     try:
         for _ in range(25):
+            until(lambda: len(httpd.workers("a.example")) == 4, "the former one to end")
             seen = len(served)
             httpd.graceful()
-            httpd.wait_log(r"draining -> gone")
             until(lambda: len(served) > seen + 5 or not client.is_alive(), "the client")
     finally:
         stopped.set()

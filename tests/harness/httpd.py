@@ -200,8 +200,9 @@ class Httpd:
     def start(self):
         self.write_config()
         with (self.root / "logs" / "start.txt").open("ab") as out:
-            self.process = subprocess.Popen(**self.command("-D", "FOREGROUND"), stdout=out,
-                                            stderr=out, start_new_session=True)
+            self.process = subprocess.Popen(**self.command("-D", "FOREGROUND"),
+                                            stdout=out, stderr=out,
+                                            start_new_session=True)
         until(self.has_started, "httpd to listen")
         assert self.process.poll() is None, f"httpd did not start\n{self.all_logs()}"
         return self

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A slow client costs httpd a thread, and a worker nothing: with one process of
+one thread, whoever else asks is answered while the slow one still reads."""
+
+import hashlib
+
+import pytest
+
+APP = '''
+import time
+
+BLOCK = bytes(range(256)) * 256
+
+
+def blocks(count, then=None):
+    for number in range(count):
+        yield BLOCK
+    if then:
+        raise then
+
+
+def ticks(environ):
+    # The client lets go, tick by tick: a tick that stays in a buffer is seen.
+    yield b"first\\n"
+    environ["wsgi.input"].readline()
+    yield b"second\\n"
+
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    headers = [("Content-Type", "application/octet-stream")]
+    if path == "/small":
+        body = [b"small"]
+    elif path == "/echo":
+        body = [environ["wsgi.input"].read()]
+    elif path == "/ticks":
+        body = ticks(environ)
+    elif path == "/broken":
+        body = blocks(160, RuntimeError("half way"))
+    else:
+        count = int(path[1:])
+        headers.append(("Content-Length", str(count * len(BLOCK))))
+        body = blocks(count)
+    start_response("200 OK", headers)
+    return body
+'''
+BLOCK = bytes(range(256)) * 256
+
+
+@pytest.fixture
+def one_thread(httpd):
+    """A group that can run one request at a time."""
+    def start(*lines):
+        httpd.wsgi(httpd.app("slow.wsgi", APP), "CGatewayProcesses 1",
+                   "CGatewayThreads 1", *lines)
+        return httpd.start()
+    return start
+
+
+def ask(raw, path):
+    raw.send(f"GET {path} HTTP/1.1\r\nHost: a.example\r\n"
+             "Connection: close\r\n\r\n".encode())
+
+
+def body_of(received):
+    return received.split(b"\r\n\r\n", 1)[1]
+
+
+def test_client_that_does_not_read_holds_no_worker(one_thread):
+    httpd = one_thread()
+    with httpd.raw() as stalled:
+        ask(stalled, "/800")  # 50 MB: beyond what sockets and memory take
+        stalled.receive_until(b"\r\n\r\n")
+        assert httpd.get("/small").text == "small"
+        received, was_reset = stalled.receive_all()
+    assert not was_reset
+    assert hashlib.sha1(body_of(received)).digest() == \
+        hashlib.sha1(BLOCK * 800).digest()
+
+
+def test_many_clients_that_do_not_read(one_thread):
+    httpd = one_thread()
+    stalled = [httpd.raw() for _ in range(30)]
+    try:
+        for raw in stalled:
+            ask(raw, "/80")
+        for raw in stalled:
+            raw.receive_until(b"\r\n\r\n")
+        assert httpd.get("/small").text == "small"
+        for raw in stalled:
+            assert len(body_of(raw.receive_all()[0])) == 80 * len(BLOCK)
+    finally:
+        for raw in stalled:
+            raw.close()
+
+
+def test_response_that_breaks_off_while_it_is_kept_is_truncated(one_thread):
+    httpd = one_thread()
+    httpd.expect_log("CGW0121", "CGW0123")
+    with httpd.raw() as stalled:
+        ask(stalled, "/broken")
+        stalled.receive_until(b"\r\n\r\n")
+        assert httpd.get("/small").text == "small"
+        received, _ = stalled.receive_all()
+    assert not received.endswith(b"0\r\n\r\n")
+
+
+def test_bounds_of_zero_let_the_worker_wait_and_lose_nothing(one_thread):
+    httpd = one_thread("CGatewayResponseBuffer 0 0")
+    assert httpd.get("/300").body == BLOCK * 300
+
+
+def test_client_that_trickles_its_body_holds_no_worker(one_thread):
+    httpd = one_thread()
+    with httpd.raw() as slow:
+        slow.send(b"POST /echo HTTP/1.1\r\nHost: a.example\r\n"
+                  b"Connection: close\r\nContent-Length: 10\r\n\r\n12345")
+        assert httpd.get("/small").text == "small"
+        slow.send(b"67890")
+        assert body_of(slow.receive_all()[0]) == b"1234567890"
+
+
+def test_what_precedes_a_pause_arrives_before_it(one_thread):
+    httpd = one_thread("CGatewayBodyBuffer 0")
+    with httpd.raw() as raw:
+        raw.send(b"POST /ticks HTTP/1.1\r\nHost: a.example\r\n"
+                 b"Connection: close\r\nContent-Length: 3\r\n\r\n")
+        assert b"first\n" in raw.receive_until(b"first\n")
+        raw.send(b"go\n")
+        assert b"second\n" in raw.receive_all()[0]
