@@ -221,6 +221,10 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg)
     if (msg->type == CGW_MSG_HELLO && proc->state == CGWD_PROCESS_LAUNCHING) {
         return; /* its pid was all */
     }
+    if (gen->state == CGWD_GENERATION_FAILED
+        || gen->state == CGWD_GENERATION_DRAINING) {
+        return; /* it is on its way out, whatever it says */
+    }
     if (msg->type == CGW_MSG_READY && proc->state == CGWD_PROCESS_STARTING) {
         cgwd_generation_ready(gen, proc, (msg->arg & CGW_READY_FORKABLE) != 0);
     }

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -69,16 +70,20 @@ int cgwd_reaper_listen(cgwd_supervisor *sup)
 static int kill_children(void)
 {
     FILE *file = fopen("/proc/thread-self/children", "re");
-    long pid;
+    char *text = NULL, *at, *end;
+    size_t size = 0;
     int n = 0;
 
     if (!file) {
         return 0;
     }
-    while (fscanf(file, "%ld", &pid) == 1) {
-        kill((pid_t)pid, SIGKILL);
-        n++;
+    if (getdelim(&text, &size, '\0', file) > 0) {
+        for (at = text; strtol(at, &end, 10) > 0; at = end) {
+            kill((pid_t)strtol(at, NULL, 10), SIGKILL);
+            n++;
+        }
     }
+    free(text);
     fclose(file);
     return n;
 }

@@ -228,6 +228,7 @@ static apr_status_t add_listener(cgwm_rundir *dir, const cgwm_group *group)
     if (!l) {
         return APR_ENOMEM;
     }
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the hash keeps it */
     memcpy(l->name, name, size);
     rv = bind_socket(&l->fd, group);
     if (rv != APR_SUCCESS) {

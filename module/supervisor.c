@@ -22,6 +22,7 @@
 #include "http_core.h"
 #include "http_log.h"
 #include "http_main.h"
+#include "ap_mpm.h"
 #include "unixd.h"
 
 #include "cgw_control.h"
@@ -85,6 +86,7 @@ static void exec_supervisor(const char *program, char *const *argv,
 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    setsid(); /* prefork signals its whole process group */
     /* out of the way of the descriptors that are about to be placed */
     control = fcntl(control, F_DUPFD_CLOEXEC, 10);
     lock = fcntl(lock, F_DUPFD_CLOEXEC, 10);
@@ -355,6 +357,14 @@ static apr_status_t configure(supervisor *sup, server_rec *s, int commit,
 
 static void watch(supervisor *sup, server_rec *s, apr_pool_t *pconf);
 
+static int is_stopping(void)
+{
+    int state = AP_MPMQ_RUNNING;
+
+    ap_mpm_query(AP_MPMQ_MPM_STATE, &state);
+    return state == AP_MPMQ_STOPPING;
+}
+
 /* httpd's parent calls this when the supervisor has died, and when the
  * configuration that it was registered for ends. */
 static void maintain(int reason, void *data, apr_wait_t status)
@@ -367,14 +377,18 @@ static void maintain(int reason, void *data, apr_wait_t status)
         return;
     }
     apr_proc_other_child_unregister(data);
+    close(sup->control);
+    sup->control = -1;
+    if (is_stopping()) {
+        sup->pid = 0; /* post_config starts another, if there is one to come */
+        return;
+    }
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, CGW_LOGNO(0104)
                  "the supervisor (pid %ld) ended with %s %d; starting another. "
                  "Requests that no worker had accepted wait and are then served",
                  (long)sup->pid, WIFSIGNALED(status) ? "signal" : "exit code",
                  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     sup->pid = 0;
-    close(sup->control);
-    sup->control = -1;
     apr_pool_create(&ptemp, sup->pool);
     configure(sup, s, CGW_COMMIT_GRACEFUL, ptemp);
     apr_pool_destroy(ptemp);

@@ -9,6 +9,7 @@ import os
 import pathlib
 import pwd
 import re
+import shutil
 import subprocess
 import tempfile
 
@@ -36,7 +37,7 @@ LoadModule authz_core_module {modules}/mod_authz_core.so
 LoadModule alias_module {modules}/mod_alias.so
 {user}
 ServerName main.example
-LoadModule cgateway_module "{build}/mod_cgateway.so"
+LoadModule cgateway_module "{module}"
 """
 USER = "User www-data\nGroup www-data"
 
@@ -78,6 +79,8 @@ class Config:
 
     def __init__(self, root):
         self.root = root
+        # the project may lie where only root looks
+        self.module = shutil.copy(BUILD / "mod_cgateway.so", root)
         self.file = root / "site.conf"
         self.user = USER if AS_ROOT else ""
 
@@ -87,7 +90,7 @@ class Config:
     def test(self, text, env=None, as_user=None, before=""):
         main = self.root / "httpd.conf"
         main.write_text(before + PREAMBLE.format(
-            root=self.root, modules=HTTPD_MODULES, build=BUILD, user=self.user)
+            root=self.root, modules=HTTPD_MODULES, module=self.module, user=self.user)
             + f'Include "{self.file}"\n')
         self.file.write_text(text)
         environ = {"PATH": "/usr/bin:/bin", "ASAN_OPTIONS": "detect_leaks=0",

@@ -176,12 +176,14 @@ def test_environment_directives(httpd):
                           'QUOTED="say \\"hi\\""\nFIRST=file\n')
     secrets.chmod(0o600)
     httpd.wsgi("info.wsgi", f'CGatewayEnvFile "{secrets}"',
-               "CGatewayPassEnv HTTPD_SECRET", "CGatewayEnv FIRST directive", "CGatewayEnv EMPTY",
+               "CGatewayPassEnv HTTPD_SECRET", "CGatewayEnv FIRST directive",
+               "CGatewayEnv EMPTY",
                "CGatewaySettings any.settings")
     httpd.start()
     environ = httpd.get().json()["environ"]
     wanted = {"SECRET": "a $value", "QUOTED": 'say "hi"', "FIRST": "directive",
-              "EMPTY": "", "HTTPD_SECRET": "httpd's own", "DJANGO_SETTINGS_MODULE": "any.settings",
+              "EMPTY": "", "HTTPD_SECRET": "httpd's own",
+              "DJANGO_SETTINGS_MODULE": "any.settings",
               "LANG": "C.UTF-8"}
     assert {k: environ.get(k) for k in wanted} == wanted
     assert "LC_MARK" not in environ
