@@ -262,7 +262,8 @@ static apr_status_t bind_group(cgwm_rundir *dir, const cgwm_group *group,
     apr_status_t rv;
 
     if (l && is_reachable(group)) {
-        return APR_SUCCESS;
+        /* httpd's User may be another one now */
+        return give_to_httpd(group->address.sun_path);
     }
     if (l) {
         drop_listener(dir, l);

@@ -355,7 +355,7 @@ static apr_status_t configure(supervisor *sup, server_rec *s, int commit,
 
 /* ---- life -------------------------------------------------------------- */
 
-static void watch(supervisor *sup, server_rec *s, apr_pool_t *pconf);
+static void watch(supervisor *sup, apr_pool_t *pconf);
 
 static int is_stopping(void)
 {
@@ -392,14 +392,13 @@ static void maintain(int reason, void *data, apr_wait_t status)
     apr_pool_create(&ptemp, sup->pool);
     configure(sup, s, CGW_COMMIT_GRACEFUL, ptemp);
     apr_pool_destroy(ptemp);
-    watch(sup, s, s->process->pconf);
+    watch(sup, s->process->pconf);
 }
 
-static void watch(supervisor *sup, server_rec *s, apr_pool_t *pconf)
+static void watch(supervisor *sup, apr_pool_t *pconf)
 {
     apr_proc_t *proc = apr_pcalloc(pconf, sizeof(*proc));
 
-    (void)s;
     if (sup->pid > 0) {
         proc->pid = sup->pid;
         apr_proc_other_child_register(proc, maintain, sup, NULL, pconf);
@@ -416,30 +415,51 @@ static int commit_kind(void)
                                      : CGW_COMMIT_GRACEFUL;
 }
 
+/* CGatewayRuntimeDir is another one now. The former supervisor cleans up its
+ * directory and ends; everything starts anew in the other one. */
+static void leave_rundir(supervisor *sup, server_rec *s, apr_pool_t *ptemp)
+{
+    const char *path = cgwm_runtime_dir(s, ptemp);
+
+    if (!sup->rundir || strcmp(cgwm_rundir_path(sup->rundir), path) == 0) {
+        return;
+    }
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "the runtime directory moves "
+                 "from %s to %s: every group starts anew",
+                 cgwm_rundir_path(sup->rundir), path);
+    if (sup->control >= 0) {
+        close(sup->control);
+        sup->control = -1;
+    }
+    sup->pid = 0;
+    cgwm_rundir_close(sup->rundir);
+    sup->rundir = NULL;
+}
+
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                        server_rec *s)
 {
     supervisor *sup;
     apr_status_t rv;
-    int first;
 
     (void)plog;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK;
     }
     sup = retained(s);
-    first = sup->pid == 0;
     if (apr_hash_count(cgwm_server_conf_get(s)->groups) == 0 && !sup->rundir) {
         return OK;
     }
+    leave_rundir(sup, s, ptemp);
     rv = cgwm_rundir_prepare(&sup->rundir, s, ptemp, sup->pool);
     if (rv == APR_SUCCESS) {
         rv = configure(sup, s, commit_kind(), ptemp);
     }
-    watch(sup, s, pconf);
+    watch(sup, pconf);
     /* Failing here ends httpd. At start that is right; a running httpd serves
      * its other sites on. */
-    return rv == APR_SUCCESS || !first ? OK : HTTP_INTERNAL_SERVER_ERROR;
+    return rv == APR_SUCCESS || ap_unixd_mpm_get_retained_data()->my_generation > 0
+               ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }
 
 /* An httpd child needs nothing of this, and must not keep a socket alive. It

@@ -69,12 +69,14 @@ def test_redirect_rewrite_and_access_control_keep_precedence(httpd):
     assert httpd.get("/secret").status == 403
 
 
-def test_set_handler_gives_a_location_to_a_group(httpd):
-    httpd.main(group(httpd, "tools"))
+@pytest.mark.parametrize("name", ["tools", "Tools"])
+def test_set_handler_gives_a_location_to_a_group(httpd, name):
+    """Also to one with capitals: SetHandler puts its value into lower case."""
+    httpd.main(group(httpd, name))
     httpd.vhost("a.example", f'DocumentRoot "{httpd.mkdir("htdocs")}"',
-                "<Location /tools>", "SetHandler cgateway:tools", "</Location>")
+                "<Location /tools>", f"SetHandler cgateway:{name}", "</Location>")
     httpd.start()
-    assert where(httpd.get("/tools/x"))[0] == "tools"
+    assert where(httpd.get("/tools/x"))[0] == name
     assert httpd.get("/elsewhere").status == 404
 
 

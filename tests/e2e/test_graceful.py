@@ -199,3 +199,15 @@ def test_stop_takes_no_longer_than_the_requests_it_ends(httpd):
     httpd.stop()
     until(lambda: not httpd.processes(), "every process to end", 10)
     assert not (httpd.root / "run").exists()
+
+
+def test_runtime_directory_can_move(httpd):
+    httpd.wsgi("info.wsgi")
+    httpd.start()
+    former = httpd.get().json()["pid"]
+    httpd.main(f'CGatewayRuntimeDir "{httpd.root}/moved"')
+    httpd.graceful()
+    until(lambda: httpd.get().json()["pid"] != former, "a worker of the new directory")
+    until(lambda: not (httpd.root / "run").exists(), "the former directory to go")
+    httpd.stop()
+    assert not (httpd.root / "moved").exists()
