@@ -8,6 +8,7 @@
 /* How much is asked from the client at once. */
 #define CHUNK (64 * 1024)
 
+/* NOLINTNEXTLINE(readability-function-size): the blocks are APR's macros' */
 static apr_status_t read_more(cgwm_body *body, apr_read_type_e mode)
 {
     request_rec *r = body->r;
@@ -128,6 +129,7 @@ void cgwm_body_consume(cgwm_body *body)
     }
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the blocks are APR's macros' */
 void cgwm_body_rewind(cgwm_body *body)
 {
     if (body->present) {

@@ -228,7 +228,6 @@ static apr_status_t add_listener(cgwm_rundir *dir, const cgwm_group *group)
     if (!l) {
         return APR_ENOMEM;
     }
-    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the hash keeps it */
     memcpy(l->name, name, size);
     rv = bind_socket(&l->fd, group);
     if (rv != APR_SUCCESS) {
@@ -236,7 +235,7 @@ static apr_status_t add_listener(cgwm_rundir *dir, const cgwm_group *group)
         return rv;
     }
     apr_hash_set(dir->sockets, l->name, APR_HASH_KEY_STRING, l);
-    return APR_SUCCESS;
+    return APR_SUCCESS; /* NOLINT(clang-analyzer-unix.Malloc): in the hash */
 }
 
 /* A socket whose file somebody removed cannot be reached any more. */

@@ -415,9 +415,35 @@ static int commit_kind(void)
                                      : CGW_COMMIT_GRACEFUL;
 }
 
+/* A supervisor that was let go has ended: nothing is to be done, but httpd's
+ * parent would wonder whose child that was. */
+static void say_farewell(int reason, void *data, apr_wait_t status)
+{
+    (void)status;
+    if (reason == APR_OC_REASON_DEATH || reason == APR_OC_REASON_LOST) {
+        apr_proc_other_child_unregister(data);
+    }
+}
+
+static void let_go(supervisor *sup, apr_pool_t *pconf)
+{
+    apr_proc_t *proc = apr_pcalloc(pconf, sizeof(*proc));
+
+    if (sup->control >= 0) {
+        close(sup->control);
+        sup->control = -1;
+    }
+    if (sup->pid > 0) {
+        proc->pid = sup->pid;
+        apr_proc_other_child_register(proc, say_farewell, proc, NULL, pconf);
+        sup->pid = 0;
+    }
+}
+
 /* CGatewayRuntimeDir is another one now. The former supervisor cleans up its
  * directory and ends; everything starts anew in the other one. */
-static void leave_rundir(supervisor *sup, server_rec *s, apr_pool_t *ptemp)
+static void leave_rundir(supervisor *sup, server_rec *s, apr_pool_t *pconf,
+                         apr_pool_t *ptemp)
 {
     const char *path = cgwm_runtime_dir(s, ptemp);
 
@@ -427,11 +453,7 @@ static void leave_rundir(supervisor *sup, server_rec *s, apr_pool_t *ptemp)
     ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "the runtime directory moves "
                  "from %s to %s: every group starts anew",
                  cgwm_rundir_path(sup->rundir), path);
-    if (sup->control >= 0) {
-        close(sup->control);
-        sup->control = -1;
-    }
-    sup->pid = 0;
+    let_go(sup, pconf);
     cgwm_rundir_close(sup->rundir);
     sup->rundir = NULL;
 }
@@ -450,7 +472,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     if (apr_hash_count(cgwm_server_conf_get(s)->groups) == 0 && !sup->rundir) {
         return OK;
     }
-    leave_rundir(sup, s, ptemp);
+    leave_rundir(sup, s, pconf, ptemp);
     rv = cgwm_rundir_prepare(&sup->rundir, s, ptemp, sup->pool);
     if (rv == APR_SUCCESS) {
         rv = configure(sup, s, commit_kind(), ptemp);
