@@ -354,3 +354,31 @@ def test_a_frozen_worker_attracts_no_requests(httpd, site):
     with frozen(workers[0]):
         answers = [httpd.get("/ok", timeout=10) for _ in range(20)]
     assert {int(a.text) for a in answers} == {workers[1]}
+
+
+def test_a_supervisor_told_to_end_leaves_the_sockets_to_the_next_one(httpd):
+    """SIGTERM once made it remove them, which only a graceful restart mended."""
+    httpd.expect_log("CGW0104")
+    httpd.wsgi("info.wsgi")
+    httpd.start()
+    former = httpd.get().json()["pid"]
+    supervisor = httpd.supervisor()
+    os.kill(supervisor, signal.SIGTERM)
+    until(lambda: httpd.supervisor() not in (None, supervisor), "another supervisor")
+    assert httpd.get().json()["pid"] != former
+
+
+def test_workers_keep_httpds_limit_of_descriptors(httpd):
+    """The supervisor raises its own, and workers once inherited that."""
+    httpd.wsgi(httpd.app("limit.wsgi", """
+import resource
+
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(resource.getrlimit(resource.RLIMIT_NOFILE)[0]).encode()]
+"""))
+    httpd.start()
+    with open(f"/proc/{httpd.process.pid}/limits", encoding="ascii") as limits:
+        soft = next(line.split()[3] for line in limits if line.startswith("Max open files"))
+    assert httpd.get().text == soft
