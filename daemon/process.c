@@ -218,9 +218,6 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg)
 {
     cgwd_generation *gen = proc->generation;
 
-    if (msg->type == CGW_MSG_HELLO && proc->state == CGWD_PROCESS_LAUNCHING) {
-        return; /* its pid was all */
-    }
     if (gen->state == CGWD_GENERATION_FAILED
         || gen->state == CGWD_GENERATION_DRAINING) {
         return; /* it is on its way out, whatever it says */
@@ -239,7 +236,7 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg)
     }
     else if (msg->type == CGW_MSG_SERVING || msg->type == CGW_MSG_DRAINED
              || msg->type == CGW_MSG_HELLO) {
-        return; /* it was told to drain meanwhile */
+        return; /* told to drain meanwhile, or its pid was all it had to say */
     }
     else {
         distrust(proc, "sent a control message out of turn");
@@ -472,12 +469,11 @@ static void write_obituary(cgwd_process *proc, int status)
     char end[128];
 
     describe_end(end, sizeof(end), status);
-    if (expected && !is_verbose(proc)) {
-        return;
-    }
     if (expected) {
-        cgwd_log(log_of(proc), CGWD_INFO, "%s/%u pid %ld %s", name_of(proc),
-                 proc->generation->number, (long)proc->pid, end);
+        if (is_verbose(proc)) {
+            cgwd_log(log_of(proc), CGWD_INFO, "%s/%u pid %ld %s", name_of(proc),
+                     proc->generation->number, (long)proc->pid, end);
+        }
         return;
     }
     cgwd_log(log_of(proc), CGWD_ERROR, CGW_LOGNO(0213)

@@ -11,8 +11,7 @@
     X(TEMPLATE, "template")     /* forks workers when asked */                \
     X(LAUNCHING, "launching")   /* a worker about to accept */                \
     X(SERVING, "serving")                                                     \
-    X(DRAINING, "draining")                                                   \
-    X(GONE, "gone")
+    X(DRAINING, "draining")
 
 enum cgwd_process_state {
 #define X(sym, name) CGWD_PROCESS_##sym,

@@ -185,13 +185,18 @@ static apr_status_t start_supervisor(supervisor *sup, server_rec *s,
     return APR_SUCCESS;
 }
 
-/* Ends a supervisor that does not answer; it is our child. */
-static void discard_supervisor(supervisor *sup)
+static void close_control(supervisor *sup)
 {
     if (sup->control >= 0) {
         close(sup->control);
         sup->control = -1;
     }
+}
+
+/* Ends a supervisor that does not answer; it is our child. */
+static void discard_supervisor(supervisor *sup)
+{
+    close_control(sup);
     if (sup->pid > 0) {
         kill(sup->pid, SIGKILL);
         waitpid(sup->pid, NULL, 0);
@@ -377,8 +382,7 @@ static void maintain(int reason, void *data, apr_wait_t status)
         return;
     }
     apr_proc_other_child_unregister(data);
-    close(sup->control);
-    sup->control = -1;
+    close_control(sup);
     if (is_stopping()) {
         sup->pid = 0; /* post_config starts another, if there is one to come */
         return;
@@ -429,10 +433,7 @@ static void let_go(supervisor *sup, apr_pool_t *pconf)
 {
     apr_proc_t *proc = apr_pcalloc(pconf, sizeof(*proc));
 
-    if (sup->control >= 0) {
-        close(sup->control);
-        sup->control = -1;
-    }
+    close_control(sup);
     if (sup->pid > 0) {
         proc->pid = sup->pid;
         apr_proc_other_child_register(proc, say_farewell, proc, NULL, pconf);
@@ -496,9 +497,7 @@ static void child_init(apr_pool_t *p, server_rec *s)
     if (!sup || sup->parent == getpid()) {
         return; /* no groups, or httpd -X */
     }
-    if (sup->control >= 0) {
-        close(sup->control);
-    }
+    close_control(sup);
     if (sup->rundir) {
         cgwm_rundir_close(sup->rundir);
     }
