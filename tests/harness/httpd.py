@@ -122,12 +122,15 @@ class Httpd:
         return path
 
     def write(self, name, text, mode=0o644):
-        """A file below the private directory."""
+        """A file below the private directory; replaced in one step, since a process
+        may be importing the former one."""
         path = self.root / name
         if not path.parent.exists():
             self.mkdir(path.parent.relative_to(self.root))
-        path.write_text(text)
-        path.chmod(mode)
+        new = path.with_name(f".{path.name}.new")
+        new.write_text(text)
+        new.chmod(mode)
+        new.replace(path)
         return path
 
     def app(self, name, source=None):
