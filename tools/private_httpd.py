@@ -2,12 +2,15 @@
 """What the demo and the tests need to run an httpd of their own: its binary and
 modules, a free port, and the processes that belong to its directory."""
 
+import fcntl
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 SBIN = os.pathsep + os.pathsep.join(["/usr/local/sbin", "/usr/sbin", "/sbin"])
@@ -58,10 +61,35 @@ def builtin_modules(httpd):
         {w[:-2] for w in words if w.endswith(".c") and not w.startswith("mod_")}
 
 
+# Lock files of the ports that this process was given, open until it ends.
+_port_locks = []
+
+
+def _reserve(port):
+    """Whether no other process like this one has the port, nor anybody at all."""
+    directory = pathlib.Path(tempfile.gettempdir(), f"cgateway-ports-{os.geteuid()}")
+    directory.mkdir(mode=0o700, exist_ok=True)
+    lock = open(directory / str(port), "w", encoding="ascii")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+    except OSError:
+        lock.close()
+        return False
+    _port_locks.append(lock)
+    return True
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of 127.0.0.1 for this process alone. It lies below those that the
+    kernel gives to clients: one of them could take it before httpd does."""
+    lowest_of_clients = int(pathlib.Path(
+        "/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while not _reserve(port := random.randrange(10240, max(lowest_of_clients, 20480))):
+        pass
+    return port
 
 
 def copy_build(build, target):
