@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Applications that others wrote, with the clients that people use them with."""
 
+import hashlib
+import json
 import random
 import subprocess
 
@@ -8,6 +10,7 @@ from harness import interpreters
 from harness.paths import PATIENCE
 
 MERCURIAL = "mercurial==6.9.5"
+FLASK = "flask==3.0.3"
 
 HGWEB = """\
 from mercurial.hgweb import hgweb
@@ -66,3 +69,71 @@ def test_mercurial_clones_and_pushes_through_hgweb(httpd):
     assert arrived == pushed
     assert "a changeset to push" in httpd.get("/rev/tip").text
     hg("-R", second, "verify")
+
+
+FLASK_APP = """\
+import hashlib
+from flask import Flask, request
+application = Flask(__name__)
+
+
+def digest(chunks):
+    total = hashlib.sha256()
+    for chunk in chunks:
+        total.update(chunk)
+    return total.hexdigest()
+
+
+@application.put("/stream")
+def stream():
+    return digest(iter(lambda: request.stream.read(8192), b""))
+
+
+@application.put("/data")
+def data():
+    return digest([request.get_data()])
+
+
+@application.post("/form")
+def form():
+    file = request.files["file"]
+    return {"title": request.form["title"], "name": file.filename,
+            "type": file.mimetype, "digest": digest(file.stream)}
+"""
+
+
+def serve_flask(httpd):
+    environment = interpreters.venv_for(httpd, FLASK)
+    httpd.vhost("a.example",
+                f'CGatewayApplication "{httpd.app("upload.wsgi", FLASK_APP)}"',
+                f'CGatewayPython "{environment}"')
+    httpd.start()
+
+
+def a_file(httpd, size=700_001):
+    """A file to send, and its digest."""
+    content = random.Random(size).randbytes(size)
+    path = httpd.root / "upload.bin"
+    path.write_bytes(content)
+    return path, hashlib.sha256(content).hexdigest()
+
+
+def test_flask_reads_a_chunked_upload_of_curl(httpd):
+    serve_flask(httpd)
+    path, digest = a_file(httpd)
+    for way in ("/stream", "/data"):
+        run = httpd.curl(way, "--fail", "--verbose", "--upload-file", path,
+                         "--header", "Transfer-Encoding: chunked")
+        assert (run.returncode, run.stdout.decode()) == (0, digest), (way, run.stderr)
+        sent = run.stderr.lower()
+        assert b"> transfer-encoding: chunked" in sent and b"> content-length" not in sent
+
+
+def test_flask_reads_a_multipart_upload_of_curl(httpd):
+    serve_flask(httpd)
+    path, digest = a_file(httpd)
+    run = httpd.curl("/form", "--fail", "--form", "title=Grüße",
+                     "--form", f"file=@{path};type=application/x-test")
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout) == {"title": "Grüße", "name": "upload.bin",
+                                      "type": "application/x-test", "digest": digest}
