@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests that httpd refuses, requests that are unusual, and connections that stay
+in step whatever the application announces."""
+
+import http.client
+import io
+import json
+
+import pytest
+
+# Remembers every request it was run for, in order, and whether it read the whole body.
+APP = '''
+import json
+import tempfile
+
+SEEN = []
+LENGTHS = {"/longer": "3", "/shorter": "20", "/negative": "-1", "/word": "nine",
+           "/signed": "+9", "/twice": "9, 9"}
+
+
+def spooled(data):
+    file = tempfile.TemporaryFile()
+    file.write(data)
+    file.seek(0)
+    return file
+
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/seen":
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps(SEEN).encode()]
+    SEEN.append(path)
+    headers = [("Content-Type", "text/plain")]
+    if path == "/read":
+        environ["wsgi.input"].read()
+        SEEN.append("complete")
+    if path in LENGTHS:
+        headers.append(("Content-Length", LENGTHS[path]))
+    if path == "/file-shorter":
+        headers.append(("Content-Length", "20"))
+        start_response("200 OK", headers)
+        return environ["wsgi.file_wrapper"](spooled(b"of /file-"))
+    if path == "/split":
+        headers.append(("X-A", "1\\r\\nContent-Length: 0\\r\\n\\r\\nHTTP/1.1 200 Evil"))
+    if path == "/chunked":
+        headers.append(("Transfer-Encoding", "chunked"))
+    start_response("200 OK", headers)
+    if path == "/unknown-length":
+        return (part for part in [b"of ", b"/unknown-length"])
+    return [b"of " + path.encode()[:6]]
+'''
+HEAD = b"%s HTTP/1.1\r\nHost: a.example\r\n"
+GET_SECOND = HEAD % b"GET /second" + b"Connection: close\r\n\r\n"
+
+
+@pytest.fixture
+def site(httpd):
+    """Starts the application in one process, which remembers everything."""
+    def start(*lines):
+        httpd.wsgi(httpd.app("requests.wsgi", APP), "CGatewayProcesses 1", *lines)
+        return httpd.start()
+    return start
+
+
+def post(path, *headers, body=b""):
+    return HEAD % (b"POST " + path) + b"".join(h + b"\r\n" for h in headers) + \
+        b"\r\n" + body
+
+
+class Received(io.BytesIO):
+    """What a connection brought, for http.client to read answer after answer."""
+
+    def makefile(self, *_):
+        return self
+
+    def close(self):
+        """HTTPResponse closes its file after each answer; the next one follows."""
+
+
+def answers(received, *methods):
+    """(status, body) of each answer; the body is None where it breaks off. Bytes that
+    are left over and are no answer are an error."""
+    stream = Received(received)
+    told = []
+    for method in methods:
+        if stream.tell() == len(received):
+            break
+        answer = http.client.HTTPResponse(stream, method=method)
+        answer.begin()
+        try:
+            told.append((answer.status, answer.read()))
+        except http.client.IncompleteRead:
+            told.append((answer.status, None))
+    assert stream.tell() == len(received), "bytes that belong to no answer"
+    return told
+
+
+def exchange(httpd, data):
+    """Everything that httpd sends in return, until it closes."""
+    with httpd.raw() as raw:
+        raw.send(data)
+        return raw.receive_all()[0]
+
+
+def seen(httpd):
+    return httpd.get("/seen").json()
+
+
+# ---- refused by httpd ------------------------------------------------------------
+
+@pytest.mark.parametrize("buffer", ["0", "64K"])
+def test_a_length_beyond_limitrequestbody_is_a_413_and_runs_nothing(
+        httpd, site, buffer):
+    site("LimitRequestBody 1000", f"CGatewayBodyBuffer {buffer}")
+    received = exchange(httpd, post(b"/read", b"Content-Length: 1001"))
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert seen(httpd) == []
+    assert httpd.request("/read", "POST", b"x" * 1000).status == 200
+    assert seen(httpd) == ["/read", "complete"], "the limit itself is allowed"
+
+
+def test_a_chunked_body_beyond_limitrequestbody_is_a_413_and_runs_nothing(httpd, site):
+    site("LimitRequestBody 1000")
+    received = exchange(httpd, post(b"/read", b"Transfer-Encoding: chunked",
+                                    body=b"3e9\r\n" + b"x" * 1001 + b"\r\n0\r\n\r\n"))
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert seen(httpd) == []
+
+
+def test_a_streamed_chunked_body_beyond_the_limit_is_never_complete(httpd, site):
+    site("LimitRequestBody 1000", "CGatewayBodyBuffer 0")
+    received = exchange(httpd, post(b"/read", b"Transfer-Encoding: chunked",
+                                    body=b"3e9\r\n" + b"x" * 1001 + b"\r\n0\r\n\r\n"))
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert "complete" not in seen(httpd)
+
+
+BROKEN_CHUNKS = {"no size": b"\r\n", "word": b"xyz\r\n", "negative": b"-5\r\nhello\r\n",
+                 "overflow": b"ffffffffffffffffff\r\n", "no line end": b"5\r\nhelloXX"}
+# httpd takes a size beyond 64 bits for a body that is too large.
+REFUSAL = {kind: 413 if kind == "overflow" else 400 for kind in BROKEN_CHUNKS}
+
+
+@pytest.mark.parametrize("buffer", ["0", "64K"])
+@pytest.mark.parametrize("kind", BROKEN_CHUNKS)
+def test_malformed_chunks_are_refused_and_never_a_complete_body(
+        httpd, site, kind, buffer):
+    site(f"CGatewayBodyBuffer {buffer}")
+    received = exchange(httpd, post(
+        b"/read", b"Transfer-Encoding: chunked",
+        body=b"5\r\nfirst\r\n" + BROKEN_CHUNKS[kind] + b"0\r\n\r\n" + GET_SECOND))
+    assert received.startswith(b"HTTP/1.1 %d " % REFUSAL[kind])
+    told = seen(httpd)
+    assert "complete" not in told and "/second" not in told
+    if buffer != "0":
+        assert told == []
+
+
+@pytest.mark.parametrize("buffer", ["0", "64K"])
+def test_a_stalled_body_is_a_408(httpd, site, buffer):
+    httpd.load("reqtimeout")
+    site("RequestReadTimeout body=1", f"CGatewayBodyBuffer {buffer}")
+    received = exchange(httpd, post(b"/read", b"Content-Length: 10", body=b"half-"))
+    assert received.startswith(b"HTTP/1.1 408 ")
+    told = seen(httpd)
+    assert "complete" not in told
+    if buffer != "0":
+        assert told == []
+
+
+# ---- unusual requests -------------------------------------------------------------
+
+def test_a_refused_body_is_not_asked_for(httpd, site):
+    """413 instead of 100, so that the client need not send it."""
+    site("LimitRequestBody 1000")
+    received = exchange(httpd, post(b"/read", b"Content-Length: 1001",
+                                    b"Expect: 100-continue"))
+    assert received.startswith(b"HTTP/1.1 413 ")
+
+
+def test_an_unknown_expectation_is_a_417_and_runs_nothing(httpd, site):
+    site()
+    received = exchange(httpd, post(b"/read", b"Content-Length: 0", b"Expect: wonders"))
+    assert received.startswith(b"HTTP/1.1 417 ")
+    assert seen(httpd) == []
+
+
+@pytest.mark.parametrize("size", [5, 100000])
+def test_100_continue_comes_before_a_body_that_is_kept_or_streamed(httpd, site, size):
+    """The second is beyond CGatewayBodyBuffer's default."""
+    site()
+    with httpd.raw() as raw:
+        raw.send(post(b"/read", b"Content-Length: %d" % size, b"Expect: 100-continue",
+                      b"Connection: close"))
+        interim = raw.receive_until(b"\r\n\r\n")
+        assert interim.startswith(b"HTTP/1.1 100 ")
+        raw.send(b"x" * size)
+        final = raw.receive_all()[0][len(interim):]
+    assert answers(final, "POST") == [(200, b"of /read")]
+    assert seen(httpd) == ["/read", "complete"]
+
+
+def test_a_client_of_http_1_0_gets_no_chunks(httpd, site):
+    """The length is not known, so the end of the connection is the end."""
+    site()
+    received = exchange(httpd, b"GET /unknown-length HTTP/1.0\r\nHost: a.example\r\n\r\n")
+    head, body = received.split(b"\r\n\r\n", 1)
+    assert head.split(b"\r\n")[0].endswith(b" 200 OK")
+    assert b"transfer-encoding" not in head.lower()
+    assert body == b"of /unknown-length"
+
+
+def test_a_client_of_http_1_0_may_keep_its_connection(httpd, site):
+    site()
+    received = exchange(httpd, b"GET /first HTTP/1.0\r\nHost: a.example\r\n"
+                        b"Connection: keep-alive\r\n\r\n"
+                        b"GET /second HTTP/1.0\r\nHost: a.example\r\n\r\n")
+    assert answers(received, "GET", "GET") == [(200, b"of /first"), (200, b"of /secon")]
+
+
+def test_the_protocol_of_a_client_of_http_1_0_is_told(httpd):
+    httpd.wsgi("info.wsgi")
+    httpd.start()
+    received = exchange(httpd, b"GET / HTTP/1.0\r\nHost: a.example\r\n\r\n")
+    environ = json.loads(received.split(b"\r\n\r\n", 1)[1])["request"]
+    assert environ["SERVER_PROTOCOL"] == "HTTP/1.0"
+
+
+@pytest.mark.parametrize("method", [
+    "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "REPORT", "MKCOL", "LOCK",
+    "X-OWN"])
+def test_every_method_reaches_the_application(httpd, method):
+    httpd.wsgi("info.wsgi")
+    httpd.start()
+    told = httpd.request("/", method, b"<a/>").json()
+    assert (told["request"]["REQUEST_METHOD"], told["body"]) == (method, "<a/>")
+
+
+@pytest.mark.parametrize("uri, path_info, query", [
+    ("/caf%C3%A9/%E2%82%AC", b"/caf\xc3\xa9/\xe2\x82\xac", ""),
+    ("/%25C3%2541?a=%41%2F+b", b"/%C3%41", "a=%41%2F+b"),
+    ("/a%3Fb?c?d", b"/a?b", "c?d"),
+    ("/a%0Ab", b"/a\nb", ""),
+    ("/a/./b/../c", b"/a/c", ""),
+    ("/?", b"/", "")])
+def test_path_info_is_decoded_once_and_request_uri_is_raw(
+        httpd, uri, path_info, query):
+    httpd.wsgi("info.wsgi")
+    httpd.start()
+    environ = httpd.get(uri).json()["request"]
+    assert environ["PATH_INFO"].encode("latin-1") == path_info
+    assert (environ["REQUEST_URI"], environ["QUERY_STRING"]) == (uri, query)
+
+
+@pytest.mark.parametrize("uri", [b"/a%00b", b"/a%2", b"/a%zz", b"/%2e%2e/a"])
+def test_a_path_that_httpd_refuses_runs_nothing(httpd, site, uri):
+    site()
+    httpd.expect_log(r"AH10244: invalid URI path")
+    received = exchange(httpd, HEAD % (b"GET " + uri) + b"Connection: close\r\n\r\n")
+    assert received.split()[1] in (b"400", b"404")
+    assert seen(httpd) == []
+
+
+# ---- mounts -----------------------------------------------------------------------
+
+@pytest.mark.parametrize("uri, group, script_name, path_info", [
+    ("/a%20%C3%BC", "outer", "/a \xc3\xbc", ""),
+    ("/a%20%C3%BC/", "outer", "/a \xc3\xbc", "/"),
+    ("/%61%20%c3%bc/x", "outer", "/a \xc3\xbc", "/x"),
+    ("/a%20%C3%BC/in/y", "inner", "/a \xc3\xbc/in", "/y"),
+    ("/a%20%C3%BC/x/../in/", "inner", "/a \xc3\xbc/in", "/"),
+    ("/a%20%C3%BC/inn", "outer", "/a \xc3\xbc", "/inn")])
+def test_nested_mounts_match_the_decoded_path(
+        httpd, uri, group, script_name, path_info):
+    app = httpd.app("info.wsgi")
+    httpd.main("\n".join(f"<CGatewayGroup {name}>\n"
+                         f'CGatewayApplication "{app}"\nCGatewayEnv GROUP {name}\n'
+                         "</CGatewayGroup>" for name in ("outer", "inner")))
+    httpd.vhost("a.example", 'CGatewayMount "/a ü" outer',
+                'CGatewayMount "/a ü/in" inner')
+    httpd.start()
+    told = httpd.get(uri).json()
+    request = told["request"]
+    assert (told["environ"]["GROUP"], request["SCRIPT_NAME"], request["PATH_INFO"],
+            request["REQUEST_URI"]) == (group, script_name, path_info, uri)
+
+
+# ---- connections stay in step -----------------------------------------------------
+
+def pipelined(httpd, path):
+    """Answers to a request for path and to a second one behind it."""
+    received = exchange(httpd, HEAD % (b"GET " + path) + b"\r\n" + GET_SECOND)
+    return received, answers(received, "GET", "GET")
+
+
+SECOND = (200, b"of /secon")
+
+
+def test_a_response_longer_than_announced_does_not_leak_into_the_next(httpd, site):
+    site()
+    httpd.expect_log("CGW0404")
+    _, told = pipelined(httpd, b"/longer")
+    assert told[0] == (200, b"of ")
+    assert told[1:] in ([], [SECOND])
+
+
+def test_a_list_shorter_than_announced_is_a_500_and_the_next_answer_intact(httpd, site):
+    site()
+    httpd.expect_log("CGW0121")
+    _, told = pipelined(httpd, b"/shorter")
+    assert told[0][0] == 500 and b"of /short" not in told[0][1]
+    assert told[1:] in ([], [SECOND])
+
+
+def test_a_file_shorter_than_announced_ends_the_connection(httpd, site):
+    """Its head has gone: whatever followed would be taken for the rest of it."""
+    site()
+    httpd.expect_log("CGW0121", "CGW0123")
+    received, told = pipelined(httpd, b"/file-shorter")
+    assert told == [(200, None)]
+    assert b"of /secon" not in received
+
+
+@pytest.mark.parametrize("path", [b"/negative", b"/word", b"/signed", b"/twice",
+                                  b"/split", b"/chunked"])
+def test_a_head_that_is_refused_is_a_500_and_the_next_answer_intact(httpd, site, path):
+    site()
+    httpd.expect_log("CGW0121")
+    received, told = pipelined(httpd, path)
+    assert told[0][0] == 500 and b"Evil" not in received
+    assert told[1:] in ([], [SECOND])
+
+
+@pytest.mark.parametrize("buffer", ["0", "64K"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_that_the_application_ignores_is_not_the_next_request(
+        httpd, site, buffer, chunked):
+    site(f"CGatewayBodyBuffer {buffer}")
+    evil = HEAD % b"GET /evil" + b"\r\n"
+    if chunked:
+        first = post(b"/ignored", b"Transfer-Encoding: chunked",
+                     body=b"%x\r\n%s\r\n0\r\n\r\n" % (len(evil), evil))
+    else:
+        first = post(b"/ignored", b"Content-Length: %d" % len(evil), body=evil)
+    told = answers(exchange(httpd, first + GET_SECOND), "POST", "GET")
+    assert told[0] == (200, b"of /ignor")
+    assert told[1:] in ([], [SECOND])
+    assert "/evil" not in seen(httpd)
