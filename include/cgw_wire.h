@@ -164,6 +164,8 @@ enum cgw_wire_status cgw_pair_decode(struct cgw_pair *out,
 #define CGW_REQUEST_HTTPS      0x0002  /* wsgi.url_scheme is https */
 #define CGW_REQUEST_HEAD_ONLY  0x0004  /* only the head of the response is used */
 #define CGW_REQUEST_SENDFILE   0x0008  /* FILE frames are welcome */
+#define CGW_REQUEST_CONTINUE   0x0010  /* the client holds the body back until it
+                                          gets INTERIM 100 */
 
 struct cgw_request {
     uint16_t flags;

@@ -256,6 +256,8 @@ static uint16_t request_flags(request_rec *r, const cgwm_environ_args *args)
     return (uint16_t)((args->has_body ? CGW_REQUEST_HAS_BODY : 0)
                       | (is_https(r) ? CGW_REQUEST_HTTPS : 0)
                       | (r->header_only ? CGW_REQUEST_HEAD_ONLY : 0)
+                      | (args->has_body && r->expecting_100
+                             ? CGW_REQUEST_CONTINUE : 0)
                       | CGW_REQUEST_SENDFILE);
 }
 

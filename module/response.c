@@ -332,7 +332,7 @@ static void take_interim(cgwm_response *res, const uint8_t *payload, size_t len)
     size_t pos;
 
     if (res->started || cgw_head_decode(&head, payload, len) != CGW_WIRE_OK
-        || head.status < 102 || head.status > 199) {
+        || head.status < 100 || head.status == 101 || head.status > 199) {
         fail_protocol(res, "interim response");
         return;
     }

@@ -45,6 +45,7 @@ static struct cgww_connection *begin_reading(struct cgww_request *r)
 {
     cgww_lock(&r->recv_lock);
     if (r->thread) {
+        cgww_request_continue(r);
         return &r->thread->conn;
     }
     pthread_mutex_unlock(&r->recv_lock);

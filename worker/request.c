@@ -92,6 +92,29 @@ bool cgww_request_log(struct cgww_request *r, enum cgw_log_level level,
     return ok;
 }
 
+void cgww_request_continue(struct cgww_request *r)
+{
+    static const struct cgw_head head = {.status = 100,
+                                         .content_length = CGW_LENGTH_UNKNOWN,
+                                         .reason = "Continue",
+                                         .reason_len = 8};
+    struct cgw_buf buf = {0};
+
+    if (!(r->wire.flags & CGW_REQUEST_CONTINUE)
+        || r->response.state >= CGWW_RESPONSE_SENT || r->thread->out.len > 0) {
+        return;
+    }
+    r->wire.flags &= (uint16_t)~CGW_REQUEST_CONTINUE;
+    size_t start = cgw_frame_open(&buf, CGW_FRAME_INTERIM, 0);
+    cgw_put_head(&buf, &head);
+    cgw_frame_close(&buf, start);
+    if (!buf.failed) {
+        struct cgww_output out = {.iov = {{buf.data, buf.len}}, .file = -1};
+        send_bytes(r, &out); /* httpd that has hung up: the read finds out */
+    }
+    cgw_buf_free(&buf);
+}
+
 /* ---- client_disconnected ------------------------------------------------ */
 
 static PyObject *client_disconnected(PyObject *self, PyObject *unused)

@@ -62,6 +62,10 @@ bool cgww_request_send(struct cgww_request *r, const char *more, size_t len,
 bool cgww_request_log(struct cgww_request *r, enum cgw_log_level level,
                       const char *text, size_t len);
 
+/* The application wants the body: tell a client that holds it back (RFC 9110,
+ * 10.1.1). Once, and not any more when the response has begun. */
+void cgww_request_continue(struct cgww_request *r);
+
 /* environ["cgateway.client_disconnected"] */
 PyObject *cgww_request_gone_function(struct cgww_request *r);
 

@@ -186,10 +186,10 @@ def test_an_unknown_expectation_is_a_417_and_runs_nothing(httpd, site):
     assert seen(httpd) == []
 
 
-@pytest.mark.parametrize("size", [5, 100000])
-def test_100_continue_comes_before_a_body_that_is_kept_or_streamed(httpd, site, size):
-    """The second is beyond CGatewayBodyBuffer's default."""
-    site()
+@pytest.mark.parametrize("size, buffer", [(5, "64K"), (100000, "64K"), (5, "0")])
+def test_100_continue_comes_before_a_body_that_is_kept_or_streamed(httpd, site, size,
+                                                                   buffer):
+    site(f"CGatewayBodyBuffer {buffer}")
     with httpd.raw() as raw:
         raw.send(post(b"/read", b"Content-Length: %d" % size, b"Expect: 100-continue",
                       b"Connection: close"))
@@ -199,6 +199,13 @@ def test_100_continue_comes_before_a_body_that_is_kept_or_streamed(httpd, site, 
         final = raw.receive_all()[0][len(interim):]
     assert answers(final, "POST") == [(200, b"of /read")]
     assert seen(httpd) == ["/read", "complete"]
+
+
+def test_a_streamed_body_that_nobody_reads_is_not_asked_for(httpd, site):
+    site("CGatewayBodyBuffer 0")
+    received = exchange(httpd, post(b"/second", b"Content-Length: 1000000",
+                                    b"Expect: 100-continue", b"Connection: close"))
+    assert answers(received, "POST") == [(200, b"of /secon")]
 
 
 def test_a_client_of_http_1_0_gets_no_chunks(httpd, site):
