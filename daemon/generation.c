@@ -6,13 +6,12 @@
 
 #include "cgw_log.h"
 #include "group.h"
+#include "staff.h"
 
 /* Below this age a process that dies is a sign of a crash loop. */
 #define YOUNG_MS 10000
 /* So many deaths before all workers served, and the start has failed. */
 #define EARLY_DEATHS_MAX 3
-/* From this delay on requests are refused rather than left waiting. */
-#define HOPELESS_MS 4000
 
 static const char *const state_names[] = {
 #define X(sym, name) [CGWD_GENERATION_##sym] = name,
@@ -127,8 +126,6 @@ static cgw_spec *copy_spec(const cgw_spec *spec, apr_pool_t *p)
     return copy;
 }
 
-static void handle_refill(cgwd_timer *timer);
-
 cgwd_generation *cgwd_generation_start(cgwd_group *group, const cgw_spec *spec)
 {
     cgwd_supervisor *sup = group->sup;
@@ -142,8 +139,8 @@ cgwd_generation *cgwd_generation_start(cgwd_group *group, const cgw_spec *spec)
     gen->group = group;
     gen->spec = copy_spec(spec, pool);
     gen->number = ++group->last_number;
-    gen->deadline.owner = gen->refill.owner = gen;
-    gen->refill.handle = handle_refill;
+    gen->deadline.owner = gen;
+    cgwd_staff_init(gen);
     gen->next = group->generations;
     group->generations = gen;
     *sup->waiting_end = gen;
@@ -169,60 +166,10 @@ void cgwd_generation_start_failed(cgwd_generation *gen, const char *why)
 
 /* ---- workers ------------------------------------------------------------ */
 
-static unsigned count_workers(const cgwd_generation *gen)
-{
-    return cgwd_generation_count(gen, CGWD_PROCESS_LAUNCHING)
-           + cgwd_generation_count(gen, CGWD_PROCESS_SERVING)
-           + (gen->solo ? cgwd_generation_count(gen, CGWD_PROCESS_STARTING) : 0);
-}
-
-static void refill_later(cgwd_generation *gen)
-{
-    int64_t delay = cgwd_backoff_next(&gen->backoff, cgwd_now());
-
-    if (delay >= HOPELESS_MS
-        && !cgwd_generation_count(gen, CGWD_PROCESS_SERVING)) {
-        cgwd_group_set_refusing(gen->group, 1);
-    }
-    cgwd_timer_set(gen->sup->loop, &gen->refill, delay);
-}
-
-/* Brings the number of workers to what is configured. */
-static void fill(cgwd_generation *gen)
-{
-    unsigned have = count_workers(gen);
-
-    if (!gen->solo && !gen->template) {
-        /* a new template imports first, and then fills */
-        if (!cgwd_generation_count(gen, CGWD_PROCESS_STARTING)
-            && !cgwd_process_exec(gen)) {
-            refill_later(gen);
-        }
-        return;
-    }
-    for (; have < (unsigned)gen->spec->processes; have++) {
-        cgwd_process *proc = gen->solo ? cgwd_process_exec(gen)
-                                       : cgwd_process_fork(gen);
-        if (!proc) {
-            refill_later(gen);
-            return;
-        }
-    }
-}
-
-static int is_alive(const cgwd_generation *gen)
+int cgwd_generation_is_alive(const cgwd_generation *gen)
 {
     return gen->state == CGWD_GENERATION_READY
            || gen->state == CGWD_GENERATION_SERVING;
-}
-
-static void handle_refill(cgwd_timer *timer)
-{
-    cgwd_generation *gen = timer->owner;
-
-    if (is_alive(gen)) {
-        fill(gen);
-    }
 }
 
 void cgwd_generation_ready(cgwd_generation *gen, cgwd_process *proc,
@@ -245,7 +192,7 @@ void cgwd_generation_ready(cgwd_generation *gen, cgwd_process *proc,
     if (gen->state == CGWD_GENERATION_STARTING) {
         cgwd_generation_set_state(gen, CGWD_GENERATION_READY, "imported");
     }
-    fill(gen);
+    cgwd_staff_fill(gen);
 }
 
 void cgwd_generation_process_serves(cgwd_generation *gen, cgwd_process *proc)
@@ -259,6 +206,19 @@ void cgwd_generation_process_serves(cgwd_generation *gen, cgwd_process *proc)
                                   "all workers accept requests");
         cgwd_group_serves(gen->group, gen);
     }
+    cgwd_staff_relieve(gen);
+}
+
+void cgwd_generation_replace(cgwd_generation *gen, cgwd_process *proc,
+                             const char *why)
+{
+    if (!cgwd_generation_is_alive(gen) || proc->leaving
+        || (proc->state != CGWD_PROCESS_SERVING
+            && proc->state != CGWD_PROCESS_LAUNCHING)) {
+        return;
+    }
+    cgwd_process_leave(proc, why);
+    cgwd_staff_fill(gen);
 }
 
 /* ---- end ---------------------------------------------------------------- */
@@ -277,7 +237,7 @@ static void handle_drain_timeout(cgwd_timer *timer)
 
 void cgwd_generation_drain(cgwd_generation *gen, const char *why)
 {
-    if (!is_alive(gen)) {
+    if (!cgwd_generation_is_alive(gen)) {
         if (gen->state == CGWD_GENERATION_STARTING
             || gen->state == CGWD_GENERATION_WAITING) {
             cgwd_generation_abandon(gen, why);
@@ -322,22 +282,27 @@ static void unlink_process(cgwd_generation *gen, cgwd_process *proc)
 void cgwd_generation_lost(cgwd_generation *gen, cgwd_process *proc)
 {
     int old = cgwd_now() - proc->born >= YOUNG_MS;
+    int relieved = proc->state == CGWD_PROCESS_DRAINING;
 
     unlink_process(gen, proc);
     if (gen->state == CGWD_GENERATION_STARTING) {
         cgwd_generation_start_failed(gen, "its process ended");
         return;
     }
-    if (gen->state == CGWD_GENERATION_READY
+    if (gen->state == CGWD_GENERATION_READY && !relieved
         && ++gen->early_deaths >= EARLY_DEATHS_MAX) {
         cgwd_generation_start_failed(gen, "its workers die before they serve");
         return;
     }
-    if (is_alive(gen)) {
+    if (cgwd_generation_is_alive(gen)) {
+        if (relieved) {
+            cgwd_staff_relieved(gen);
+            return;
+        }
         if (old) {
             memset(&gen->backoff, 0, sizeof(gen->backoff));
         }
-        refill_later(gen);
+        cgwd_staff_fill_later(gen);
         return;
     }
     check_gone(gen);

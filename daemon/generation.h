@@ -55,6 +55,15 @@ void cgwd_generation_drain(cgwd_generation *gen, const char *why);
 /* Kill everything, with no word but the reason. */
 void cgwd_generation_abandon(cgwd_generation *gen, const char *why);
 
+/* ready or serving */
+int cgwd_generation_is_alive(const cgwd_generation *gen);
+
+/* Start a worker and, once that one serves, drain proc. Until then, and where
+ * no other can be started, proc goes on serving. A no-op for one that is
+ * already being replaced, or does not serve. `why` is kept, not copied. */
+void cgwd_generation_replace(cgwd_generation *gen, cgwd_process *proc,
+                             const char *why);
+
 unsigned cgwd_generation_count(const cgwd_generation *gen,
                                enum cgwd_process_state state);
 

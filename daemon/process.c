@@ -16,11 +16,14 @@
 #include "cgw_control.h"
 #include "cgw_log.h"
 #include "group.h"
+#include "jitter.h"
 #include "spawn.h"
 
 /* Output that is taken in one turn of the loop: one site's flood does not
  * keep the others waiting. */
 #define OUTPUT_PER_TURN (64 * 1024)
+/* Up to this part of CGatewayMaxLifetime is taken off at random. */
+#define LIFETIME_JITTER 10
 
 static const char *const state_names[] = {
 #define X(sym, name) [CGWD_PROCESS_##sym] = name,
@@ -44,6 +47,23 @@ static int log_of(const cgwd_process *proc)
     return proc->generation->group->log;
 }
 
+static void start_lifetime(cgwd_process *proc)
+{
+    int64_t lifetime = proc->generation->spec->max_lifetime;
+
+    if (lifetime > 0) {
+        cgwd_timer_set(proc->sup->loop, &proc->lifetime,
+                       lifetime - cgwd_jitter(lifetime / LIFETIME_JITTER));
+    }
+}
+
+static void handle_lifetime(cgwd_timer *timer)
+{
+    cgwd_process *proc = timer->owner;
+
+    cgwd_generation_replace(proc->generation, proc, "CGatewayMaxLifetime");
+}
+
 void cgwd_process_set_state(cgwd_process *proc, enum cgwd_process_state state,
                             const char *why)
 {
@@ -56,6 +76,21 @@ void cgwd_process_set_state(cgwd_process *proc, enum cgwd_process_state state,
     if (state != CGWD_PROCESS_STARTING && state != CGWD_PROCESS_LAUNCHING) {
         cgwd_timer_clear(proc->sup->loop, &proc->deadline);
     }
+    if (state == CGWD_PROCESS_SERVING) {
+        start_lifetime(proc);
+    }
+    else {
+        cgwd_timer_clear(proc->sup->loop, &proc->lifetime);
+    }
+}
+
+void cgwd_process_leave(cgwd_process *proc, const char *why)
+{
+    if (is_verbose(proc)) {
+        cgwd_log(log_of(proc), CGWD_INFO, "%s/%u pid %ld is replaced (%s)",
+                 name_of(proc), proc->generation->number, (long)proc->pid, why);
+    }
+    proc->leaving = why;
 }
 
 /* ---- output ------------------------------------------------------------- */
@@ -149,6 +184,7 @@ static void free_process(cgwd_process *proc)
 {
     proc->sup->nprocesses--;
     cgwd_timer_clear(proc->sup->loop, &proc->deadline);
+    cgwd_timer_clear(proc->sup->loop, &proc->lifetime);
     close_watch(proc, &proc->control);
     close_watch(proc, &proc->output);
     free(proc);
@@ -183,11 +219,26 @@ static void control_ended(cgwd_process *proc)
     proc->killed = 0;
 }
 
+/* One that was retired still has requests. */
+static void drain_timed_out(cgwd_process *proc)
+{
+    cgwd_log(log_of(proc), CGWD_WARN, CGW_LOGNO(0275)
+             "%s: pid %ld, which was replaced (%s), still had requests after "
+             "%ld s and is killed; raise CGatewayDrainTimeout if they need "
+             "longer", name_of(proc), (long)proc->pid, proc->leaving,
+             (long)(proc->generation->spec->drain_timeout / 1000));
+    cgwd_process_kill(proc);
+}
+
 static void handle_deadline(cgwd_timer *timer)
 {
     cgwd_process *proc = timer->owner;
     cgwd_generation *gen = proc->generation;
 
+    if (proc->state == CGWD_PROCESS_DRAINING) {
+        drain_timed_out(proc);
+        return;
+    }
     cgwd_log(log_of(proc), CGWD_ERROR, CGW_LOGNO(0220)
              "%s: pid %ld did not get from %s to serving within %ld s; raise "
              "CGatewayStartTimeout if the application needs longer",
@@ -234,8 +285,13 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg)
              && proc->state == CGWD_PROCESS_LAUNCHING) {
         cgwd_generation_process_serves(gen, proc);
     }
+    else if (msg->type == CGW_MSG_WORN
+             && (proc->state == CGWD_PROCESS_SERVING
+                 || proc->state == CGWD_PROCESS_LAUNCHING)) {
+        cgwd_generation_replace(gen, proc, "CGatewayMaxRequests");
+    }
     else if (msg->type == CGW_MSG_SERVING || msg->type == CGW_MSG_DRAINED
-             || msg->type == CGW_MSG_HELLO) {
+             || msg->type == CGW_MSG_HELLO || msg->type == CGW_MSG_WORN) {
         return; /* told to drain meanwhile, or its pid was all it had to say */
     }
     else {
@@ -350,6 +406,8 @@ static cgwd_process *create(cgwd_generation *gen, const struct ends *ends,
     proc->born = cgwd_now();
     proc->deadline.owner = proc;
     proc->deadline.handle = handle_deadline;
+    proc->lifetime.owner = proc;
+    proc->lifetime.handle = handle_lifetime;
     cgwd_timer_set(gen->sup->loop, &proc->deadline, gen->spec->start_timeout);
     proc->next = gen->processes;
     gen->processes = proc;
@@ -403,6 +461,13 @@ cgwd_process *cgwd_process_exec(cgwd_generation *gen)
     return proc;
 }
 
+/* How many requests the next worker may serve; 0: any number. */
+static uint64_t allowed_requests(const cgwd_generation *gen)
+{
+    return (uint64_t)(gen->spec->max_requests
+                      + cgwd_jitter(gen->spec->max_requests_jitter));
+}
+
 cgwd_process *cgwd_process_fork(cgwd_generation *gen)
 {
     struct ends ends;
@@ -414,7 +479,8 @@ cgwd_process *cgwd_process_fork(cgwd_generation *gen)
         return NULL;
     }
     int fds[2] = {ends.control[1], ends.output[1]};
-    err = cgw_message_send(gen->template->control.fd, CGW_MSG_FORK, 0, fds, 2);
+    err = cgw_message_send(gen->template->control.fd, CGW_MSG_FORK,
+                           allowed_requests(gen), fds, 2);
     close(ends.control[1]);
     close(ends.output[1]);
     if (!err) {
@@ -434,7 +500,8 @@ cgwd_process *cgwd_process_fork(cgwd_generation *gen)
 int cgwd_process_serve(cgwd_process *proc)
 {
     cgwd_process_set_state(proc, CGWD_PROCESS_LAUNCHING, "imported");
-    return cgw_message_send(proc->control.fd, CGW_MSG_SERVE, 0, NULL, 0);
+    return cgw_message_send(proc->control.fd, CGW_MSG_SERVE,
+                            allowed_requests(proc->generation), NULL, 0);
 }
 
 void cgwd_process_drain(cgwd_process *proc)
@@ -446,6 +513,14 @@ void cgwd_process_drain(cgwd_process *proc)
     if (proc->control.fd >= 0) {
         cgw_message_send(proc->control.fd, CGW_MSG_DRAIN, 0, NULL, 0);
     }
+}
+
+void cgwd_process_retire(cgwd_process *proc, const char *why)
+{
+    proc->leaving = why;
+    cgwd_process_drain(proc);
+    cgwd_timer_set(proc->sup->loop, &proc->deadline,
+                   proc->generation->spec->drain_timeout);
 }
 
 /* ---- death -------------------------------------------------------------- */

@@ -27,7 +27,11 @@ typedef struct cgwd_process {
     pid_t pid;                      /* 0: forked, has not said anything yet */
     int64_t born;
     int killed;                     /* by us */
-    cgwd_timer deadline;            /* of STARTING and LAUNCHING */
+    const char *leaving;            /* why it is to be replaced; NULL: it stays.
+                                       Written by cgwd_process_leave only */
+    cgwd_timer deadline;            /* of STARTING, LAUNCHING and, where it was
+                                       retired, DRAINING */
+    cgwd_timer lifetime;            /* of SERVING */
     cgwd_watch control, output;     /* fd -1: closed */
     char line[CGWD_LINE_MAX];       /* output that has no line end yet */
     size_t line_len;
@@ -46,6 +50,10 @@ cgwd_process *cgwd_process_fork(struct cgwd_generation *gen);
 /* Tell it to serve, to drain (a template: to end). 0 or errno. */
 int cgwd_process_serve(cgwd_process *proc);
 void cgwd_process_drain(cgwd_process *proc);
+/* Mark it as one that waits for its successor. */
+void cgwd_process_leave(cgwd_process *proc, const char *why);
+/* Drain it, and kill it if that takes longer than CGatewayDrainTimeout. */
+void cgwd_process_retire(cgwd_process *proc, const char *why);
 /* SIGKILL, to its session too. */
 void cgwd_process_kill(cgwd_process *proc);
 

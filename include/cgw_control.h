@@ -30,11 +30,14 @@
  *        HELLO    a forked worker's first word, for its pid
  *        SERVING  the worker accepts requests
  *        DRAINED  the worker has stopped accepting and has no request left
+ *        WORN     the worker has served as many requests as it was allowed; it
+ *                 goes on until it is told to drain
  *      supervisor -> process
  *        FORK     become a template: fork a worker (twice, so that it is the
  *                 supervisor's child); descriptors: [0] its control channel,
- *                 [1] its output pipe (stdout and stderr)
- *        SERVE    be a worker: start the threads, accept requests
+ *                 [1] its output pipe (stdout and stderr); arg = how many
+ *                 requests the worker may serve before it says WORN, 0: any
+ *        SERVE    be a worker: start the threads, accept requests; arg as FORK's
  *        DRAIN    stop accepting, finish what runs, exit 0
  *
  *    The supervisor learns a forked worker's pid from SCM_CREDENTIALS
@@ -56,6 +59,7 @@
 #define CGW_MESSAGE_TABLE(X)                                                  \
     X(CONFIG, 1) X(GROUP, 2) X(COMMIT, 3) X(ACCEPTED, 4) X(REFUSED, 5)        \
     X(READY, 16) X(FAILED, 17) X(SERVING, 18) X(DRAINED, 19) X(HELLO, 20)     \
+    X(WORN, 24)                                                               \
     X(FORK, 32) X(SERVE, 33) X(DRAIN, 34)
 
 enum cgw_message_type {

@@ -22,6 +22,9 @@
     X(threads, 8)                                                             \
     X(start_timeout, 60000)                                                   \
     X(drain_timeout, 60000)                                                   \
+    X(max_requests, 0)          /* 0: any number */                           \
+    X(max_requests_jitter, 0)                                                 \
+    X(max_lifetime, 0)          /* 0: any time */                             \
     X(reload_on_graceful, 1)    /* 1 always, 0 only when changed */           \
     X(log_level, 4)             /* LogLevel cgateway: of the owner */
 
@@ -53,7 +56,7 @@ typedef struct cgw_spec {
 #undef X
 } cgw_spec;
 
-#define CGW_SPEC_VERSION 1
+#define CGW_SPEC_VERSION 2
 #define CGW_DIGEST_HEX 40   /* SHA-1 in hexadecimal, without the NUL */
 
 /* A spec with its defaults; lists are empty arrays. Never NULL. */

@@ -96,17 +96,40 @@ static bool same_list(const apr_array_header_t *a, const apr_array_header_t *b)
     return true;
 }
 
+/* Directives of two numbers, the second of which the table does not name. */
+static const struct second {
+    enum cgwm_field field;
+    apr_size_t offset;
+} seconds[] = {
+    {CGWM_USER, offsetof(cgw_spec, gid)},
+    {CGWM_MAX_REQUESTS, offsetof(cgw_spec, max_requests_jitter)},
+};
+
+static int64_t number_at(const cgw_spec *spec, apr_size_t offset)
+{
+    return *(const int64_t *)(const void *)((const char *)spec + offset);
+}
+
+static bool same_second(enum cgwm_field field, const cgw_spec *a, const cgw_spec *b)
+{
+    for (apr_size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
+        if (seconds[i].field == field
+            && number_at(a, seconds[i].offset) != number_at(b, seconds[i].offset)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool same_value(enum cgwm_field field, const cgw_spec *a, const cgw_spec *b)
 {
     const void *va = (const char *)a + fields[field].offset;
     const void *vb = (const char *)b + fields[field].offset;
 
-    if (field == CGWM_USER) {
-        return a->uid == b->uid && a->gid == b->gid;
-    }
     switch (fields[field].kind) {
     case NUMBER:
-        return *(const int64_t *)va == *(const int64_t *)vb;
+        return number_at(a, fields[field].offset) == number_at(b, fields[field].offset)
+               && same_second(field, a, b);
     case STRING:
         return same_string(*(const char *const *)va, *(const char *const *)vb);
     default:

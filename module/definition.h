@@ -43,6 +43,10 @@
       1000, 3600000, "how long the application may take to load")             \
     X(DRAIN_TIMEOUT, "CGatewayDrainTimeout", duration, 1, 1, drain_timeout,   \
       0, 86400000, "how long a replaced process may finish its requests")     \
+    X(MAX_REQUESTS, "CGatewayMaxRequests", max_requests, 1, 2, max_requests,  \
+      0, 1000000000, "requests after which a process is replaced [jitter]")   \
+    X(MAX_LIFETIME, "CGatewayMaxLifetime", duration_or_none, 1, 1,            \
+      max_lifetime, 1000, 31536000000, "age at which a process is replaced")  \
     X(RELOAD_ON_GRACEFUL, "CGatewayReloadOnGraceful", reload, 1, 1,           \
       reload_on_graceful, 0, 1, "always or changed")
 

@@ -201,6 +201,37 @@ static const char *set_duration(const setting *s)
     return NULL;
 }
 
+static const char *set_duration_or_none(const setting *s)
+{
+    int64_t ms;
+
+    if (!cgwm_parse_duration(s->argv[0], &ms)
+        || (ms != 0 && (ms < s->low || ms > s->high))) {
+        return apr_psprintf(s->p, CGW_LOGNO(0170) "%s '%s' is out of range. Write 0 "
+            "for none, or a time from %s to %s: seconds, or a number with ms, s, min "
+            "or h.", s->name, s->argv[0], cgwm_format_duration(s->low, s->p),
+            cgwm_format_duration(s->high, s->p));
+    }
+    *s->number = ms;
+    return NULL;
+}
+
+static const char *set_max_requests(const setting *s)
+{
+    int64_t *jitter = &s->def->spec->max_requests_jitter;
+
+    *jitter = 0;
+    if (!cgwm_parse_int(s->argv[0], s->low, s->high, s->number)
+        || (s->argc > 1 && !cgwm_parse_int(s->argv[1], 0, *s->number, jitter))) {
+        return apr_psprintf(s->p, CGW_LOGNO(0171) "%s %s is out of range. Write a "
+            "number of requests, 0 (no limit) to %" APR_INT64_T_FMT ", and then, if "
+            "processes are not to be replaced all at the same time, the most that is "
+            "added to it at random, up to that number itself.", s->name,
+            s->cmd->directive->args, (apr_int64_t)s->high);
+    }
+    return NULL;
+}
+
 static const char *set_reload(const setting *s)
 {
     if (!apr_cstr_casecmp(s->argv[0], "always")) {

@@ -154,15 +154,16 @@ static PyObject *module_configure(PyObject *module, PyObject *args,
                                   PyObject *kw)
 {
     static char *names[] = {"application", "group", "threads", "processes",
-                            "listen_fd", "report", "sendable", "gone_error",
-                            NULL};
+                            "max_requests", "listen_fd", "report", "sendable",
+                            "gone_error", NULL};
     struct cgww_worker *w = cgww_worker_of(module);
     PyObject *application, *group, *report, *sendable, *gone_error;
+    unsigned long long max_requests;
     int threads, processes, listen_fd, rv;
 
     if (!PyArg_ParseTupleAndKeywords(
-            args, kw, "OUiiiOOO:configure", names, &application, &group,
-            &threads, &processes, &listen_fd, &report, &sendable,
+            args, kw, "OUiiKiOOO:configure", names, &application, &group,
+            &threads, &processes, &max_requests, &listen_fd, &report, &sendable,
             &gone_error)) {
         return NULL;
     }
@@ -170,6 +171,7 @@ static PyObject *module_configure(PyObject *module, PyObject *args,
         PyErr_SetString(PyExc_RuntimeError, "the worker is configured");
         return NULL;
     }
+    w->max_requests = max_requests;
     replace(&w->application, application);
     replace(&w->group, group);
     replace(&w->report, report);

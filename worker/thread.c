@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "cgw_control.h"
 #include "request.h"
 
 #define REQUEST_WAIT_MS 10000       /* httpd sends it along with connect */
@@ -114,6 +115,15 @@ static void thread_free(struct cgww_worker *worker, struct cgww_thread *t)
     free(t);
 }
 
+/* The supervisor replaces a worker that has served its share; this one goes on
+ * until it is told to drain. One message a process, so it never waits. */
+static void count_request(struct cgww_worker *worker)
+{
+    if (atomic_fetch_add(&worker->served, 1) + 1 == worker->max_requests) {
+        cgw_message_send(CGW_CONTROL_FD, CGW_MSG_WORN, 0, NULL, 0);
+    }
+}
+
 PyObject *cgww_thread_run(struct cgww_worker *worker)
 {
     struct cgww_thread *t = calloc(1, sizeof(*t));
@@ -133,6 +143,7 @@ PyObject *cgww_thread_run(struct cgww_worker *worker)
             break;
         }
         cgww_request_serve(worker, t, &arrival.frame, arrival.payload);
+        count_request(worker);
     }
     thread_free(worker, t);
     if (arrival.error != ECANCELED) {

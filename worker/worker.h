@@ -33,6 +33,8 @@ struct cgww_worker {
     struct cgww_environ *environ;
     struct cgww_dispatch dispatch;
     struct cgww_thread *threads; /* list of those that run */
+    unsigned long long max_requests; /* after so many it is worn, 0: never */
+    atomic_ullong served;       /* requests */
 };
 
 /* The worker of a module object; never NULL. */

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from harness.httpd import Httpd
-from harness.paths import AS_ROOT
+from harness.paths import AS_ROOT, HTTPD_USER
 
 
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)
@@ -34,6 +34,12 @@ def httpd(request):
     finally:
         server.check_processes()
         server.remove()
+
+
+@pytest.fixture
+def marks(httpd):
+    """A directory where an application leaves marks for its test."""
+    return httpd.mkdir("marks", owner=HTTPD_USER)
 
 
 @pytest.fixture

@@ -10,14 +10,8 @@ import signal
 import pytest
 
 from harness.httpd import until
-from harness.paths import HTTPD_USER
 
 TRACEBACK = r"Traceback \(most recent call last\)"
-
-
-@pytest.fixture
-def marks(httpd):
-    return httpd.mkdir("marks", owner=HTTPD_USER)
 
 
 @pytest.fixture

@@ -5,44 +5,8 @@ import os
 import threading
 
 from harness.httpd import until
+from harness.load import Load
 from harness.sites import Site
-
-CLIENTS = 6
-
-
-class Load:
-    """Clients that ask without a pause until they are told to stop."""
-
-    def __init__(self, httpd, path, clients=CLIENTS):
-        self.httpd, self.path = httpd, path
-        self.answers, self.failures = [], []
-        self.stopped = threading.Event()
-        self.threads = [threading.Thread(target=self.run) for _ in range(clients)]
-
-    def run(self):
-        while not self.stopped.is_set():
-            try:
-                # a connection each: a graceful restart may close idle ones
-                answer = self.httpd.get(self.path, headers={"Connection": "close"})
-                told = answer.json() if answer.status == 200 else None
-            except (OSError, ValueError) as error:
-                self.failures.append(repr(error))
-                continue
-            if told is None:
-                self.failures.append(answer.status)
-            else:
-                self.answers.append(told)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopped.set()
-        for thread in self.threads:
-            thread.join()
-
 
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))

@@ -143,23 +143,23 @@ def _fork_worker(settings, control, output):
 
 
 def _await_role(settings):
-    """Follow the supervisor: True, this process is a worker from here on;
-    False, it has done its work."""
+    """Follow the supervisor: how many requests (0: any number) this process may
+    serve, being a worker from here on; None, it has done its work."""
     frozen = False
     while True:
         message = _cgateway.receive(CONTROL_FD)
         if message is None or message[0] == _cgateway.DRAIN:
-            return False
-        kind, _, control, output = message
+            return None
+        kind, max_requests, control, output = message
         if kind == _cgateway.SERVE:
-            return True
+            return max_requests
         if kind == _cgateway.FORK and control >= 0 and output >= 0:
             if not frozen:
                 gc.collect()
                 gc.freeze()
                 frozen = True
             if _fork_worker(settings, control, output):
-                return True
+                return max_requests
         for descriptor in (control, output):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -215,11 +215,11 @@ def _send_quietly(kind):
         pass    # the supervisor has gone, which means the same as DRAIN
 
 
-def _serve(settings, application):
+def _serve(settings, application, max_requests):
     _cgateway.configure(
         application=application, group=settings.group,
         threads=settings.threads, processes=settings.processes,
-        listen_fd=LISTEN_FD, report=_report.describe,
+        max_requests=max_requests, listen_fd=LISTEN_FD, report=_report.describe,
         sendable=_files.sendable, gone_error=cgateway.ClientDisconnected)
     os.register_at_fork(after_in_child=_forget_in_child)
     threads = _start_threads(settings)
@@ -239,6 +239,7 @@ def main(arguments):
     application = _load(settings)
     flags = READY_FORKABLE if forkable(settings) else 0
     _cgateway.send(CONTROL_FD, _cgateway.READY, flags)
-    if _await_role(settings):
-        _serve(settings, application)
+    max_requests = _await_role(settings)
+    if max_requests is not None:
+        _serve(settings, application, max_requests)
     sys.exit(0)

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "staff.h"
+
+#include "group.h"
+
+/* From this delay on requests are refused rather than left waiting. */
+#define HOPELESS_MS 4000
+/* Of replaced workers that still finish their requests, so many times the
+ * configured number of workers may be there. The next ones wait. */
+#define LINGERING_MAX 2
+
+static unsigned wanted(const cgwd_generation *gen)
+{
+    return (unsigned)gen->spec->processes;
+}
+
+static int is_coming(const cgwd_generation *gen, const cgwd_process *proc)
+{
+    return proc->state == CGWD_PROCESS_LAUNCHING
+           || (gen->solo && proc->state == CGWD_PROCESS_STARTING);
+}
+
+/* How many workers have to be started. */
+static unsigned missing(const cgwd_generation *gen)
+{
+    unsigned staying = 0, leaving = 0, lingering = 0, lack;
+
+    for (const cgwd_process *p = gen->processes; p; p = p->next) {
+        int works = p->state == CGWD_PROCESS_SERVING || is_coming(gen, p);
+        staying += works && !p->leaving;
+        leaving += works && p->leaving;
+        lingering += p->state == CGWD_PROCESS_DRAINING;
+    }
+    lack = wanted(gen) > staying ? wanted(gen) - staying : 0;
+    if (lingering >= LINGERING_MAX * wanted(gen)) {
+        lack = lack > leaving ? lack - leaving : 0;
+    }
+    return lack;
+}
+
+void cgwd_staff_fill(cgwd_generation *gen)
+{
+    if (!gen->solo && !gen->template) {
+        /* a new template imports first, and then fills */
+        if (!cgwd_generation_count(gen, CGWD_PROCESS_STARTING)
+            && !cgwd_process_exec(gen)) {
+            cgwd_staff_fill_later(gen);
+        }
+        return;
+    }
+    for (unsigned n = missing(gen); n > 0; n--) {
+        cgwd_process *proc = gen->solo ? cgwd_process_exec(gen)
+                                       : cgwd_process_fork(gen);
+        if (!proc) {
+            cgwd_staff_fill_later(gen);
+            return;
+        }
+    }
+}
+
+void cgwd_staff_fill_later(cgwd_generation *gen)
+{
+    int64_t delay = cgwd_backoff_next(&gen->backoff, cgwd_now());
+
+    if (delay >= HOPELESS_MS
+        && !cgwd_generation_count(gen, CGWD_PROCESS_SERVING)) {
+        cgwd_group_set_refusing(gen->group, 1);
+    }
+    cgwd_timer_set(gen->sup->loop, &gen->refill, delay);
+}
+
+static void handle_refill(cgwd_timer *timer)
+{
+    cgwd_generation *gen = timer->owner;
+
+    if (cgwd_generation_is_alive(gen)) {
+        cgwd_staff_fill(gen);
+    }
+}
+
+void cgwd_staff_init(cgwd_generation *gen)
+{
+    gen->refill.owner = gen;
+    gen->refill.handle = handle_refill;
+}
+
+/* The one that has been there longest; the list is newest first. */
+static cgwd_process *next_leaver(const cgwd_generation *gen)
+{
+    cgwd_process *found = NULL;
+
+    for (cgwd_process *p = gen->processes; p; p = p->next) {
+        if (p->leaving && p->state == CGWD_PROCESS_SERVING) {
+            found = p;
+        }
+    }
+    return found;
+}
+
+void cgwd_staff_relieve(cgwd_generation *gen)
+{
+    unsigned serving = cgwd_generation_count(gen, CGWD_PROCESS_SERVING);
+    cgwd_process *proc;
+
+    for (; serving > wanted(gen) && (proc = next_leaver(gen)); serving--) {
+        cgwd_process_retire(proc, proc->leaving);
+    }
+}
+
+void cgwd_staff_relieved(cgwd_generation *gen)
+{
+    /* where a start has failed, its backoff is not cut short */
+    if (!gen->refill.slot) {
+        cgwd_staff_fill(gen);
+    }
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CGWD_STAFF_H
+#define CGWD_STAFF_H
+
+#include "generation.h"
+
+/* The workers of a generation: how many there are to be, and who takes whose
+ * place. */
+
+void cgwd_staff_init(cgwd_generation *gen);
+
+/* Start what is missing, the template first. A worker that is to be replaced
+ * counts as missing already, and serves until its successor does. */
+void cgwd_staff_fill(cgwd_generation *gen);
+/* The same after a failure: as soon as the backoff lets. */
+void cgwd_staff_fill_later(cgwd_generation *gen);
+
+/* A worker has begun to serve: one that waited for its successor may go. */
+void cgwd_staff_relieve(cgwd_generation *gen);
+/* A worker that was relieved has gone. */
+void cgwd_staff_relieved(cgwd_generation *gen);
+
+#endif

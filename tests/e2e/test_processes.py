@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A group's processes: how many there are, and how one takes another's place."""
+
+import os
+
+import pytest
+
+from harness.httpd import until
+from harness.load import Load
+
+
+@pytest.fixture
+def site(httpd, marks):
+    """Starts the application of tests/apps/process.wsgi."""
+    def start(*lines):
+        httpd.wsgi("process.wsgi", f'CGatewayEnv MARKS "{marks}"', *lines)
+        return httpd.start()
+    return start
+
+
+FORKED = ()
+SOLO = ("CGatewayEnv LEAVE socket",)
+both = pytest.mark.parametrize("how", [FORKED, SOLO], ids=["forked", "solo"])
+
+
+def expect_solo(httpd):
+    """What is said of an application that cannot be forked."""
+    httpd.expect_log(r"CGW0412")
+
+
+def pids(answers):
+    return {answer["pid"] for answer in answers}
+
+
+def ask_slowly(httpd, marks, name="slow"):
+    """A request that runs until the file go-on is made: connection and worker."""
+    raw = httpd.raw()
+    raw.send(f"GET /{name} HTTP/1.1\r\nHost: a.example\r\n"
+             "Connection: close\r\n\r\n".encode())
+    running = until(lambda: list(marks.glob(f"{name}-*")), "the request to run")
+    return raw, int(running[0].name.split("-")[-1])
+
+
+def threads(pid):
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
+# ---- replacement ----------------------------------------------------------------------
+
+@both
+def test_processes_are_replaced_after_so_many_requests_and_none_fails(httpd, site, how):
+    expect_solo(httpd)
+    site("CGatewayMaxRequests 20 20", "CGatewayProcesses 2", *how)
+    with Load(httpd, "/") as load:
+        until(lambda: len(pids(load.answers)) >= 8, "eight processes in turn")
+    assert load.failures == []
+    until(lambda: len(httpd.workers("a.example")) == 2, "two workers, as configured")
+    served = [answer["pid"] for answer in load.answers]
+    # they go on while their successors start, so the limit is not exact
+    replaced = set(served) - set(httpd.workers("a.example"))
+    assert all(served.count(pid) >= 20 for pid in replaced)
+
+
+def test_a_replaced_process_finishes_its_request(httpd, site, marks):
+    site("CGatewayMaxRequests 3", "CGatewayProcesses 1", "CGatewayThreads 2")
+    raw, old = ask_slowly(httpd, marks)
+    with raw:
+        until(lambda: httpd.get().json()["pid"] != old, "the successor")
+        assert old in httpd.processes()
+        (marks / "go-on").touch()
+        assert b'"pid": %d' % old in raw.receive_all()[0]
+    until(lambda: old not in httpd.processes(), "the replaced process to end")
+
+
+def test_a_replaced_process_that_does_not_end_is_killed(httpd, site, marks):
+    httpd.expect_log("CGW0132", "CGW0133")
+    site("CGatewayMaxRequests 3", "CGatewayProcesses 1", "CGatewayThreads 2",
+         "CGatewayDrainTimeout 1s")
+    raw, old = ask_slowly(httpd, marks)
+    httpd.expect_log("CGW0275")
+    with raw:
+        until(lambda: httpd.get().json()["pid"] != old, "the successor")
+        httpd.wait_log(rf"CGW0275.*{old}.*CGatewayMaxRequests.*CGatewayDrainTimeout")
+        until(lambda: old not in httpd.processes(), "the replaced process to end")
+        (marks / "go-on").touch()
+        raw.receive_all()
+    assert httpd.get().status == 200
+
+
+def test_replaced_processes_that_do_not_end_do_not_pile_up(httpd, site, marks):
+    """Each is held by a request of its own; a third one waits for its successor."""
+    site("CGatewayMaxRequests 2", "CGatewayProcesses 1", "CGatewayThreads 2")
+    held = []
+    for name in ("slow1", "slow2", "slow3"):
+        raw, pid = ask_slowly(httpd, marks, name)
+        held.append((raw, pid))
+        if name != "slow3":
+            until(lambda pid=pid: httpd.get().json()["pid"] != pid, "the successor")
+            until(lambda pid=pid: threads(pid) == 2, "its idle thread to end")
+    last = held[-1][1]
+    assert len(pids([{"pid": pid} for _, pid in held])) == 3
+    assert {httpd.get().json()["pid"] for _ in range(20)} == {last}
+    assert len(httpd.workers("a.example")) == 3
+    (marks / "go-on").touch()
+    for raw, pid in held:
+        with raw:
+            assert b'"pid": %d' % pid in raw.receive_all()[0]
+    until(lambda: httpd.get().json()["pid"] != last, "the successor of the last one")
+    until(lambda: len(httpd.workers("a.example")) == 1, "the replaced processes to end")
+
+
+def test_a_process_without_successor_goes_on(httpd, site, marks):
+    expect_solo(httpd)
+    site("CGatewayMaxRequests 5", "CGatewayProcesses 1", *SOLO)
+    old = httpd.get().json()["pid"]
+    (marks / "broken").touch()
+    httpd.expect_log(r"CGW0411", r"CGW0213", r"\] a\.example: ")
+    with Load(httpd, "/", clients=2) as load:
+        httpd.wait_log("broken since the mark is there")
+        seen = len(load.answers)
+        until(lambda: len(load.answers) > seen + 20, "the load")
+        assert pids(load.answers) == {old}
+        (marks / "broken").unlink()
+        until(lambda: pids(load.answers) != {old}, "the successor")
+    assert load.failures == []
+    until(lambda: old not in httpd.processes(), "the replaced process to end")
+
+
+@both
+def test_processes_are_replaced_at_their_age_and_no_request_fails(httpd, site, how):
+    expect_solo(httpd)
+    site("CGatewayMaxLifetime 1s", "CGatewayProcesses 2", *how)
+    with Load(httpd, "/", clients=3) as load:
+        until(lambda: len(pids(load.answers)) >= 6, "six processes in turn")
+    assert load.failures == []
+    httpd.wait_log(r"is replaced \(CGatewayMaxLifetime\)")
