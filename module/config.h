@@ -53,12 +53,26 @@ typedef struct cgwm_bounds {
     apr_off_t memory, file;
 } cgwm_bounds;
 
-/* Request directives; merged by location. -1 or UNSET: not configured, use the
- * accessors below. */
+#define CGWM_STATUS_LOW 400
+#define CGWM_STATUS_HIGH 599
+
+/* A set of the statuses of errors. */
+typedef struct cgwm_statuses {
+    char has[CGWM_STATUS_HIGH - CGWM_STATUS_LOW + 1];
+} cgwm_statuses;
+
+static inline int cgwm_statuses_have(const cgwm_statuses *set, int status)
+{
+    return status >= CGWM_STATUS_LOW && status <= CGWM_STATUS_HIGH
+           && set->has[status - CGWM_STATUS_LOW];
+}
+
+/* Request directives; merged by location. -1 or NULL: not configured. */
 typedef struct cgwm_dir_conf {
     int pass_authorization;
     apr_off_t body_buffer;
     cgwm_bounds response_buffer;
+    cgwm_statuses *error_override;
 } cgwm_dir_conf;
 
 #define CGWM_DEFAULT_BODY_BUFFER (64 * 1024)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The directives: each checks the words of one and writes them down. What
- * needs more than the words (users, files, other directives) is check.c's and
- * group.c's. A returned text becomes httpd's "Syntax error on line ... of ...". */
+/* The directives: each checks the words of one and writes them down; those of
+ * locations do so in location.c. What needs more than the words (users, files,
+ * other directives) is check.c's and group.c's. A returned text becomes httpd's
+ * "Syntax error on line ... of ...". */
 
 #include <stddef.h>
 
@@ -11,11 +12,8 @@
 
 #include "cgw_log.h"
 #include "definition.h"
+#include "location.h"
 #include "parse.h"
-
-/* More would only hold memory of an httpd child; longer bodies are streamed. */
-#define BODY_BUFFER_MAX (64 << 20)
-#define RESPONSE_MEMORY_MAX (64 * 1024 * 1024)
 
 /* One directive of a group, being set. */
 typedef struct setting {
@@ -437,47 +435,6 @@ static const char *set_runtime_dir(cmd_parms *cmd, void *dir, const char *path)
     return error;
 }
 
-static const char *set_pass_authorization(cmd_parms *cmd, void *dir, int on)
-{
-    cgwm_dir_conf *conf = dir;
-
-    (void)cmd;
-    conf->pass_authorization = on;
-    return NULL;
-}
-
-static const char *set_body_buffer(cmd_parms *cmd, void *dir, const char *text)
-{
-    cgwm_dir_conf *conf = dir;
-    int64_t bytes;
-
-    if (!cgwm_parse_bytes(text, &bytes) || bytes > BODY_BUFFER_MAX) {
-        return apr_psprintf(cmd->pool, CGW_LOGNO(0004) "CGatewayBodyBuffer '%s' is "
-            "out of range. Write a number of bytes from 0 to %dM, or one with K or M.",
-            text, BODY_BUFFER_MAX >> 20);
-    }
-    conf->body_buffer = bytes;
-    return NULL;
-}
-
-static const char *set_response_buffer(cmd_parms *cmd, void *dir,
-                                       const char *memory, const char *file)
-{
-    cgwm_dir_conf *conf = dir;
-    int64_t in_memory, in_file = CGWM_DEFAULT_RESPONSE_FILE;
-
-    if (!cgwm_parse_bytes(memory, &in_memory) || in_memory > RESPONSE_MEMORY_MAX
-        || (file && !cgwm_parse_bytes(file, &in_file))) {
-        return apr_psprintf(cmd->pool, CGW_LOGNO(0018) "CGatewayResponseBuffer '%s%s%s' "
-            "is out of range. Write the bytes kept in memory, from 0 to %dM, and, if you "
-            "like, those kept in a temporary file; both may have K or M.", memory,
-            file ? " " : "", file ? file : "", RESPONSE_MEMORY_MAX >> 20);
-    }
-    conf->response_buffer.memory = in_memory;
-    conf->response_buffer.file = in_file;
-    return NULL;
-}
-
 const command_rec cgwm_directives[] = {
 #define X(sym, name, setter, fewest, most, member, low, high, help)           \
     AP_INIT_TAKE_ARGV(name, set_group_directive,                              \
@@ -490,16 +447,20 @@ const command_rec cgwm_directives[] = {
                    "URL prefix [group]: where a group's application answers"),
     AP_INIT_TAKE1("CGatewayRuntimeDir", set_runtime_dir, NULL, RSRC_CONF,
                   "directory of the groups' sockets"),
-    AP_INIT_FLAG("CGatewayPassAuthorization", set_pass_authorization, NULL,
+    AP_INIT_FLAG("CGatewayPassAuthorization", cgwm_set_pass_authorization, NULL,
                  RSRC_CONF | ACCESS_CONF,
                  "whether the application sees the Authorization header"),
-    AP_INIT_TAKE1("CGatewayBodyBuffer", set_body_buffer, NULL,
+    AP_INIT_TAKE1("CGatewayBodyBuffer", cgwm_set_body_buffer, NULL,
                   RSRC_CONF | ACCESS_CONF,
                   "request bodies up to so many bytes are read before a worker is "
                   "asked"),
-    AP_INIT_TAKE12("CGatewayResponseBuffer", set_response_buffer, NULL,
+    AP_INIT_TAKE12("CGatewayResponseBuffer", cgwm_set_response_buffer, NULL,
                    RSRC_CONF | ACCESS_CONF,
                    "what is kept for a slow client: bytes in memory, bytes in a "
                    "temporary file"),
+    AP_INIT_TAKE_ARGV("CGatewayErrorOverride", cgwm_set_error_override, NULL,
+                      RSRC_CONF | ACCESS_CONF,
+                      "statuses that httpd's ErrorDocument answers in place of the "
+                      "application"),
     {.name = NULL},
 };

@@ -6,16 +6,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "apr_lib.h"
 #include "apr_portable.h"
 #include "apr_strings.h"
 #include "http_core.h"
 #include "http_log.h"
 #include "http_protocol.h"
-#include "http_request.h"
 
+#include "cgw_header.h"
 #include "cgw_log.h"
 #include "config.h"
+#include "head.h"
 
 APLOG_USE_MODULE(cgateway);
 
@@ -52,119 +52,39 @@ static void fail_protocol(cgwm_response *res, const char *what)
 
 /* ---- head ---------------------------------------------------------------- */
 
-static int is_token(const char *s, size_t len)
+static int may_have_body(const cgwm_response *res)
 {
-    for (size_t i = 0; i < len; i++) {
-        if (!apr_isalnum(s[i]) && !strchr("!#$%&'*+-.^_`|~", s[i])) {
-            return 0;
-        }
-        if (s[i] == '\0') {
-            return 0;
-        }
-    }
-    return len > 0;
+    return !cgw_status_bodiless((uint16_t)res->r->status);
 }
 
-static int is_field_value(const char *s, size_t len)
+/* Does httpd's own page take the place of the application's? */
+static int is_overridden(const request_rec *r, int status)
 {
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f) {
-            return 0;
-        }
-    }
-    return 1;
-}
+    const cgwm_statuses *set = cgwm_dir_conf_get(r)->error_override;
 
-static int is_hop_by_hop(const char *name)
-{
-    static const char *const names[] = {
-        "Connection", "Keep-Alive", "Proxy-Authenticate",
-        "Proxy-Authorization", "TE", "Trailer", "Transfer-Encoding", "Upgrade"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcasecmp(name, names[i]) == 0) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-/* 0 where the header is not one that may go to a client. */
-static int take_header(cgwm_response *res, const struct cgw_pair *pair)
-{
-    request_rec *r = res->r;
-    const char *name, *value;
-
-    if (!is_token(pair->name, pair->name_len)
-        || !is_field_value(pair->value, pair->value_len)) {
-        return 0;
-    }
-    name = apr_pstrmemdup(r->pool, pair->name, pair->name_len);
-    value = apr_pstrmemdup(r->pool, pair->value, pair->value_len);
-    if (is_hop_by_hop(name)) {
-        return 0;
-    }
-    if (strcasecmp(name, "Content-Type") == 0) {
-        ap_set_content_type(r, value);
-    }
-    else if (strcasecmp(name, "Content-Length") != 0) {
-        apr_table_addn(r->headers_out, name, value);
-    }
-    return 1;
-}
-
-static int may_have_body(const request_rec *r)
-{
-    return r->status != HTTP_NO_CONTENT && r->status != HTTP_NOT_MODIFIED;
-}
-
-static void take_status(cgwm_response *res, const struct cgw_head *head)
-{
-    request_rec *r = res->r;
-
-    r->status = head->status;
-    r->status_line = apr_psprintf(r->pool, "%03d %.*s", head->status,
-                                  (int)head->reason_len, head->reason);
-    res->expected = head->content_length;
-    if (res->expected == CGW_LENGTH_UNKNOWN) {
-        apr_table_unset(r->headers_out, "Content-Length");
-    }
-    else if (r->status != HTTP_NO_CONTENT) {
-        ap_set_content_length(r, (apr_off_t)res->expected);
-    }
+    return set && cgwm_statuses_have(set, status);
 }
 
 static void take_head(cgwm_response *res, const uint8_t *payload, size_t len)
 {
-    struct cgw_head head;
-    struct cgw_pair pair;
-    size_t pos;
     request_rec *r = res->r;
+    cgwm_head head;
 
-    if (res->started || cgw_head_decode(&head, payload, len) != CGW_WIRE_OK
-        || head.status < 200 || !is_field_value(head.reason, head.reason_len)
-        || (head.content_length != CGW_LENGTH_UNKNOWN
-            && head.content_length > (uint64_t)INT64_MAX)) {
+    if (res->state != CGWM_RESPONSE_NONE
+        || !cgwm_head_read(&head, payload, len, r->pool) || head.status < 200) {
         fail_protocol(res, "response head");
         return;
     }
-    /* what mod_mime made of the file name is not the application's */
-    r->content_type = NULL;
-    r->content_encoding = NULL;
-    r->content_languages = NULL;
-    for (pos = head.pairs; pos < len;) {
-        if (cgw_pair_decode(&pair, payload, len, &pos) != CGW_WIRE_OK
-            || !take_header(res, &pair)) {
-            apr_table_clear(r->headers_out);
-            fail_protocol(res, "response header");
-            return;
-        }
+    res->expected = head.length;
+    res->state = CGWM_RESPONSE_STARTED;
+    if (is_overridden(r, head.status)) {
+        cgwm_head_apply_to_error(&head, r);
+        res->override = head.status;
+        return;
     }
-    take_status(res, &head);
+    cgwm_head_apply(&head, r);
     res->started = 1;
     res->flush_due = 1;
-    res->state = CGWM_RESPONSE_STARTED;
 }
 
 /* ---- body ---------------------------------------------------------------- */
@@ -177,7 +97,7 @@ static int count_body(cgwm_response *res, apr_uint64_t n)
         fail_protocol(res, "more body than Content-Length");
         return 0;
     }
-    return may_have_body(res->r) && !res->r->header_only;
+    return res->started && may_have_body(res) && !res->r->header_only;
 }
 
 static void keep(cgwm_response *res, apr_bucket *b)
@@ -195,7 +115,7 @@ static void keep(cgwm_response *res, apr_bucket *b)
 
 static void take_body(cgwm_response *res, apr_bucket *b)
 {
-    if (!res->started) {
+    if (res->state != CGWM_RESPONSE_STARTED) {
         apr_bucket_destroy(b);
         fail_protocol(res, "body before head");
     }
@@ -246,7 +166,7 @@ static void take_file(cgwm_response *res, const uint8_t *payload, size_t len)
     struct stat st;
     uint64_t offset, length;
 
-    if (fd < 0 || len != 16 || !res->started) {
+    if (fd < 0 || len != 16 || res->state != CGWM_RESPONSE_STARTED) {
         if (fd >= 0) {
             close(fd);
         }
@@ -321,47 +241,29 @@ static void take_fail(cgwm_response *res, const uint8_t *payload, size_t len)
     fail(res, cgw_fail_status(kind));
 }
 
-/* Interim responses of httpd 2.4 carry headers_out: they must wait until the
- * final head has been kept apart. */
 static void take_interim(cgwm_response *res, const uint8_t *payload, size_t len)
 {
-    request_rec *r = res->r;
-    struct cgw_head head;
-    struct cgw_pair pair;
-    apr_table_t *kept = r->headers_out;
-    size_t pos;
+    cgwm_head head;
 
-    if (res->started || cgw_head_decode(&head, payload, len) != CGW_WIRE_OK
-        || head.status < 100 || head.status == 101 || head.status > 199) {
+    if (res->state != CGWM_RESPONSE_NONE
+        || !cgwm_head_read(&head, payload, len, res->r->pool)
+        || !cgw_status_interim((uint16_t)head.status)) {
         fail_protocol(res, "interim response");
         return;
     }
-    r->headers_out = apr_table_make(r->pool, 4);
-    for (pos = head.pairs; pos < len;) {
-        if (cgw_pair_decode(&pair, payload, len, &pos) != CGW_WIRE_OK
-            || !take_header(res, &pair)) {
-            r->headers_out = kept;
-            fail_protocol(res, "interim header");
-            return;
-        }
-    }
-    r->status = head.status;
-    r->status_line = NULL;
-    ap_send_interim_response(r, 1);
-    r->status = HTTP_OK;
-    r->headers_out = kept;
+    cgwm_head_send_interim(&head, res->r);
 }
 
 static void take_end(cgwm_response *res)
 {
     request_rec *r = res->r;
 
-    if (!res->started) {
+    if (res->state != CGWM_RESPONSE_STARTED) {
         fail_protocol(res, "end before head");
         return;
     }
     if (res->expected != CGW_LENGTH_UNKNOWN && res->received < res->expected
-        && !r->header_only && may_have_body(r)) {
+        && !r->header_only && may_have_body(res)) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, CGW_LOGNO(0122)
                       "%s: the application announced %" APR_UINT64_T_FMT
                       " bytes and sent %" APR_UINT64_T_FMT, res->group,
@@ -506,7 +408,7 @@ int cgwm_response_finish(cgwm_response *res)
         res->r->connection->aborted = 1;
         return OK;
     }
-    if (res->state == CGWM_RESPONSE_COMPLETE) {
+    if (res->state == CGWM_RESPONSE_COMPLETE && res->started) {
         cgwm_outbox_take_all(res->outbox, res->bb);
         APR_BRIGADE_INSERT_TAIL(res->bb,
                                 apr_bucket_eos_create(res->bb->bucket_alloc));
@@ -516,6 +418,9 @@ int cgwm_response_finish(cgwm_response *res)
     if (res->started) {
         break_off(res);
         return OK;
+    }
+    if (res->override) {
+        return res->override; /* even if the rest of what it replaces is missing */
     }
     return res->status ? res->status : HTTP_BAD_GATEWAY;
 }

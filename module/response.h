@@ -12,7 +12,7 @@
 
 enum cgwm_response_state {
     CGWM_RESPONSE_NONE,      /* no head yet */
-    CGWM_RESPONSE_STARTED,
+    CGWM_RESPONSE_STARTED,   /* the head has come */
     CGWM_RESPONSE_COMPLETE,
     CGWM_RESPONSE_FAILED     /* see status: what to answer, if not started */
 };
@@ -25,6 +25,7 @@ typedef struct cgwm_response {
     apr_bucket_brigade *bb;  /* being passed on */
     enum cgwm_response_state state;
     int started;             /* a head was taken over into r */
+    int override;            /* httpd's page for this status is the answer; 0 */
     int status;              /* FAILED before the head: HTTP status */
     apr_uint64_t expected;   /* Content-Length or CGW_LENGTH_UNKNOWN */
     apr_uint64_t received;   /* body bytes so far */

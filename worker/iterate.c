@@ -70,7 +70,7 @@ static int send_sequence(struct cgww_request *r, PyObject *result)
 static bool is_single(struct cgww_request *r, PyObject *result)
 {
     if (r->response.state != CGWW_RESPONSE_SET
-        || r->response.length != CGW_LENGTH_UNKNOWN) {
+        || r->response.head.length != CGW_LENGTH_UNKNOWN) {
         return false;
     }
     Py_ssize_t n = PyObject_Size(result);

@@ -158,7 +158,7 @@ static struct cgww_request *request_new(struct cgww_worker *worker,
     r->thread = thread;
     memset(&r->wire, 0, sizeof(r->wire));
     memset(&r->response, 0, sizeof(r->response));
-    r->response.length = CGW_LENGTH_UNKNOWN;
+    r->response.head.length = CGW_LENGTH_UNKNOWN;
     memset(&r->line, 0, sizeof(r->line));
     pthread_mutex_init(&r->recv_lock, NULL);
     pthread_mutex_init(&r->send_lock, NULL);

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "head.h"
 #include "thread.h"
 #include "worker.h"
 
@@ -23,9 +24,7 @@ enum cgww_response_state {
 
 struct cgww_response {
     enum cgww_response_state state;
-    uint16_t status;
-    size_t reason_len;          /* thread->head: reason, then pairs */
-    uint64_t length;            /* CGW_LENGTH_UNKNOWN */
+    struct cgww_head head;      /* in thread->head, from SET on */
     uint64_t sent;
     bool bodiless;              /* HEAD, 204 or 304 */
     bool broken;                /* httpd has hung up: send nothing more */

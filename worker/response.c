@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
+#include "cgw_header.h"
 #include "cgw_log.h"
-#include "header.h"
 
 #define PIECE_LONGEST ((size_t)1 << 20)     /* of a BODY frame */
 #define COPY_LONGEST ((size_t)16 << 10)     /* longer ones are not copied */
@@ -47,18 +47,9 @@ static int flush_out(struct cgww_request *r, const char *more, size_t len,
 
 static void put_head(struct cgww_request *r, uint8_t flags)
 {
-    struct cgw_buf *out = &r->thread->out, *kept = &r->thread->head;
     struct cgww_response *res = &r->response;
-    struct cgw_head head = {.status = res->status,
-                            .reason = (const char *)kept->data,
-                            .reason_len = res->reason_len,
-                            .content_length = res->length};
-    size_t start = cgw_frame_open(out, CGW_FRAME_HEAD, flags);
 
-    cgw_put_head(out, &head);
-    cgw_buf_put(out, kept->data + res->reason_len,
-                kept->len - res->reason_len);
-    cgw_frame_close(out, start);
+    cgww_head_put(&res->head, &r->thread->out, CGW_FRAME_HEAD, flags);
     res->state = flags ? CGWW_RESPONSE_COMPLETE : CGWW_RESPONSE_SENT;
 }
 
@@ -74,7 +65,7 @@ static void tell_excess(struct cgww_request *r)
                      CGW_LOGNO(0404) "the application sent more than the %llu "
                      "bytes of its Content-Length; the rest was dropped. Make "
                      "the header agree with the body, or leave it out",
-                     (unsigned long long)r->response.length);
+                     (unsigned long long)r->response.head.length);
 
     if (!cgww_request_log(r, CGW_LOG_WARNING, text, (size_t)n)) {
         text[n] = '\n';
@@ -87,7 +78,7 @@ static int put_piece(struct cgww_request *r, const char *bytes, size_t len)
 {
     struct cgww_response *res = &r->response;
     struct cgw_buf *out = &r->thread->out;
-    bool last = res->sent + len == res->length;
+    bool last = res->sent + len == res->head.length;
     uint8_t header[CGW_FRAME_HEADER_SIZE];
 
     res->sent += len;
@@ -108,9 +99,9 @@ static int put_piece(struct cgww_request *r, const char *bytes, size_t len)
 static size_t clip(struct cgww_request *r, size_t len)
 {
     struct cgww_response *res = &r->response;
-    uint64_t left = res->length - res->sent;
+    uint64_t left = res->head.length - res->sent;
 
-    if (res->length == CGW_LENGTH_UNKNOWN || len <= left) {
+    if (res->head.length == CGW_LENGTH_UNKNOWN || len <= left) {
         return len;
     }
     tell_excess(r);
@@ -157,9 +148,9 @@ void cgww_response_length(struct cgww_request *r, uint64_t length)
 {
     struct cgww_response *res = &r->response;
 
-    if (res->state == CGWW_RESPONSE_SET && res->length == CGW_LENGTH_UNKNOWN
-        && !cgww_status_bodiless(res->status)) {
-        res->length = length;
+    if (res->state == CGWW_RESPONSE_SET && res->head.length == CGW_LENGTH_UNKNOWN
+        && !cgw_status_bodiless(res->head.status)) {
+        res->head.length = length;
     }
 }
 
@@ -170,7 +161,7 @@ static int raise_short(struct cgww_request *r)
            "Content-Length; make the header agree with the body, or leave it "
            "out",
         (unsigned long long)r->response.sent,
-        (unsigned long long)r->response.length);
+        (unsigned long long)r->response.head.length);
 }
 
 /* HEAD with LAST, or END. */
@@ -187,8 +178,8 @@ static void put_end(struct cgww_request *r)
 /* Did the application send less than it promised? */
 static bool is_short(const struct cgww_response *res)
 {
-    return !res->bodiless && res->length != CGW_LENGTH_UNKNOWN
-           && res->sent < res->length;
+    return !res->bodiless && res->head.length != CGW_LENGTH_UNKNOWN
+           && res->sent < res->head.length;
 }
 
 int cgww_response_end(struct cgww_request *r, bool flush)
@@ -220,7 +211,7 @@ int cgww_response_file(struct cgww_request *r, int fd, uint64_t offset,
 
     cgww_response_length(r, length);
     if (res->state == CGWW_RESPONSE_SET && !res->bodiless && length > 0) {
-        uint64_t left = res->length - res->sent;
+        uint64_t left = res->head.length - res->sent;
         length = length < left ? length : left;
     }
     if (res->state != CGWW_RESPONSE_SET || res->bodiless || length == 0) {
@@ -229,7 +220,7 @@ int cgww_response_file(struct cgww_request *r, int fd, uint64_t offset,
     /* Head and file in one piece: httpd's byte ranges need the whole response
      * before its head goes out. */
     put_head(r, 0);
-    bool last = length == res->length;
+    bool last = length == res->head.length;
     size_t start = cgw_frame_open(out, CGW_FRAME_FILE,
                                   last ? CGW_FRAME_LAST : 0);
     cgw_put_u64(out, offset);

@@ -2,7 +2,7 @@
 
 #include "starter.h"
 
-#include "header.h"
+#include "cgw_header.h"
 #include "response.h"
 
 struct starter {
@@ -30,146 +30,7 @@ static void starter_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-/* ---- arguments ---------------------------------------------------------- */
-
-/* A str as Latin-1 bytes: new reference, or NULL with an exception that names
- * `what`. */
-static PyObject *latin1(PyObject *text, const char *what)
-{
-    if (!PyUnicode_Check(text)) {
-        PyErr_Format(PyExc_TypeError, "%s must be a str, not %R", what,
-                     (PyObject *)Py_TYPE(text));
-        return NULL;
-    }
-    PyObject *bytes = PyUnicode_AsLatin1String(text);
-    if (!bytes && PyErr_ExceptionMatches(PyExc_UnicodeError)) {
-        PyErr_Format(PyExc_ValueError,
-                     "%s %R has characters outside of latin-1; encode them "
-                     "first (RFC 8187, percent-encoding)", what, text);
-    }
-    return bytes;
-}
-
-static int raise_header(PyObject *name, PyObject *value, const char *part,
-                        const char *fault)
-{
-    PyErr_Format(PyExc_ValueError, "response header %R: %R: its %s %s", name,
-                 value, part, fault);
-    return -1;
-}
-
-/* Content-Length goes into a field of its own; repeated it must be equal. */
-static int take_content_length(struct cgww_request *r, PyObject *name,
-                               PyObject *text, const char *value, size_t len)
-{
-    uint64_t length = 0;
-    const char *fault = cgww_content_length_parse(value, len, &length);
-
-    if (!fault && r->response.length != CGW_LENGTH_UNKNOWN
-        && r->response.length != length) {
-        fault = "contradicts an earlier Content-Length; send one";
-    }
-    if (fault) {
-        return raise_header(name, text, "value", fault);
-    }
-    r->response.length = length;
-    return 0;
-}
-
-static int put_header(struct cgww_request *r, PyObject *item, PyObject *name,
-                      PyObject *value)
-{
-    char *n, *v;
-    Py_ssize_t nlen, vlen;
-    PyObject *name_text = PyTuple_GetItem(item, 0);
-    PyObject *value_text = PyTuple_GetItem(item, 1);
-
-    if (PyBytes_AsStringAndSize(name, &n, &nlen) != 0
-        || PyBytes_AsStringAndSize(value, &v, &vlen) != 0) {
-        return -1;
-    }
-    const char *fault = cgww_header_name_check(n, (size_t)nlen);
-    if (fault) {
-        return raise_header(name_text, value_text, "name", fault);
-    }
-    fault = cgww_header_value_check(v, (size_t)vlen);
-    if (fault) {
-        return raise_header(name_text, value_text, "value", fault);
-    }
-    if (cgww_header_is_content_length(n, (size_t)nlen)) {
-        return take_content_length(r, name_text, value_text, v, (size_t)vlen);
-    }
-    cgw_put_pair(&r->thread->head, CGW_KEY_LITERAL, n, (size_t)nlen, v,
-                 (size_t)vlen);
-    return 0;
-}
-
-static int take_header(struct cgww_request *r, PyObject *item)
-{
-    if (!PyTuple_Check(item) || PyTuple_Size(item) != 2) {
-        PyErr_Format(PyExc_TypeError,
-                     "response headers must be (name, value) tuples, not %R",
-                     item);
-        return -1;
-    }
-    PyObject *name = latin1(PyTuple_GetItem(item, 0),
-                            "the name of a response header");
-    PyObject *value = name ? latin1(PyTuple_GetItem(item, 1),
-                                    "the value of a response header")
-                           : NULL;
-    int rv = value ? put_header(r, item, name, value) : -1;
-    Py_XDECREF(name);
-    Py_XDECREF(value);
-    return rv;
-}
-
-static int take_headers(struct cgww_request *r, PyObject *headers)
-{
-    if (!PyList_Check(headers)) {
-        PyErr_Format(PyExc_TypeError,
-                     "response headers must be a list of (name, value) "
-                     "tuples, not %R; use list(...)",
-                     (PyObject *)Py_TYPE(headers));
-        return -1;
-    }
-    for (Py_ssize_t i = 0; i < PyList_Size(headers); i++) {
-        PyObject *item = PyList_GetItem(headers, i);
-        Py_XINCREF(item);
-        int rv = item ? take_header(r, item) : -1;
-        Py_XDECREF(item);
-        if (rv != 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-static int take_status(struct cgww_request *r, PyObject *status)
-{
-    char *text;
-    Py_ssize_t len;
-    PyObject *bytes = latin1(status, "the response status");
-
-    if (!bytes || PyBytes_AsStringAndSize(bytes, &text, &len) != 0) {
-        Py_XDECREF(bytes);
-        return -1;
-    }
-    const char *fault = cgww_status_check(text, (size_t)len,
-                                          &r->response.status);
-    if (!fault && len - 4 > UINT16_MAX / 2) {
-        fault = "is too long";
-    }
-    if (!fault) {
-        r->response.reason_len = (size_t)len - 4;
-        cgw_buf_put(&r->thread->head, text + 4, (size_t)len - 4);
-    }
-    Py_DECREF(bytes);
-    if (fault) {
-        PyErr_Format(PyExc_ValueError, "response status %R %s", status, fault);
-        return -1;
-    }
-    return 0;
-}
+/* ---- the response ------------------------------------------------------- */
 
 /* Take status and headers over; they count only when all are valid. */
 static int set_response(struct cgww_request *r, PyObject *status,
@@ -178,18 +39,17 @@ static int set_response(struct cgww_request *r, PyObject *status,
     struct cgww_response *res = &r->response;
 
     res->state = CGWW_RESPONSE_NONE;
-    res->length = CGW_LENGTH_UNKNOWN;
-    r->thread->head.len = 0;
-    if (take_status(r, status) != 0 || take_headers(r, headers) != 0) {
+    res->head.buf = &r->thread->head;
+    if (cgww_head_take(&res->head, status, headers) != 0) {
         return -1;
     }
-    if (r->thread->head.failed
-        || r->thread->head.len > ((size_t)1 << 20) - CGW_HEAD_FIXED) {
-        PyErr_SetString(PyExc_ValueError,
-                        "the response headers are larger than 1 MiB");
+    if (res->head.status < 200) {
+        PyErr_Format(PyExc_ValueError,
+                     "response status %R must be a final status, 200 to 999",
+                     status);
         return -1;
     }
-    res->bodiless = cgww_status_bodiless(res->status)
+    res->bodiless = cgw_status_bodiless(res->head.status)
                     || (r->wire.flags & CGW_REQUEST_HEAD_ONLY);
     res->state = CGWW_RESPONSE_SET;
     return 0;

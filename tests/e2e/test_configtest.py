@@ -189,6 +189,8 @@ def test_every_form_of_every_directive_is_accepted(config):
         "</CGatewayGroup>",
         config.vhost("CGatewayMount / one", "CGatewayMount /two one", "<Location /x>",
                      "CGatewayBodyBuffer 1M", "CGatewayPassAuthorization On",
+                     "CGatewayErrorOverride 404 500 503", "CGatewayErrorOverride off",
+                     "CGatewayErrorOverride ON",
                      "SetHandler cgateway:one", "</Location>"),
     ])).accepted()
 
@@ -557,6 +559,17 @@ def test_supplementary_groups_count(config):
     config.mkdir("shared", mode=0o750)
     os.chown(config.root / "shared", 0, pwd.getpwnam("www-data").pw_gid)
     config.test(config.vhost("CGatewayApplication x", "CGatewayPath shared")).accepted()
+
+
+# ---- locations --------------------------------------------------------------------
+
+@pytest.mark.parametrize("words, bad", [
+    ("200", "200"), ("404 302", "302"), ("404 On", "On"), ("499", "499"), ("418", "418"),
+    ("600", "600"), ("4xx", "4xx"), ("404,500", "404,500"), ("-404", "-404"), ("", "")])
+def test_error_override_of_what_is_no_error(config, words, bad):
+    config.test(config.vhost("CGatewayApplication x",
+                             f"CGatewayErrorOverride {words}")).refused(
+        "CGW0150", f"CGatewayErrorOverride '{bad}'", "from 400 to 599", "On", "Off")
 
 
 # ---- environment ------------------------------------------------------------------

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "header.h"
+#include "cgw_header.h"
 
 #include <string.h>
 #include <strings.h>
-
-#include "cgw_wire.h"
 
 /* RFC 9110, 5.6.2 */
 static bool is_token_char(unsigned char c)
@@ -30,7 +28,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-const char *cgww_status_check(const char *text, size_t len, uint16_t *status)
+const char *cgw_status_check(const char *text, size_t len, uint16_t *status)
 {
     if (len < 4 || !is_digit(text[0]) || !is_digit(text[1])
         || !is_digit(text[2]) || text[3] != ' ') {
@@ -41,22 +39,19 @@ const char *cgww_status_check(const char *text, size_t len, uint16_t *status)
     }
     *status = (uint16_t)((text[0] - '0') * 100 + (text[1] - '0') * 10
                          + (text[2] - '0'));
-    if (*status < 200) {
-        return "must be a final status, 200 to 999";
-    }
-    return NULL;
+    return *status < 100 ? "must be from 100 to 999" : NULL;
 }
 
 static const char *const hop_by_hop[] = {
     "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
     "TE", "Trailer", "Trailers", "Transfer-Encoding", "Upgrade"};
 
-static bool name_equals(const char *name, size_t len, const char *other)
+bool cgw_header_is(const char *name, size_t len, const char *other)
 {
     return strlen(other) == len && strncasecmp(name, other, len) == 0;
 }
 
-const char *cgww_header_name_check(const char *name, size_t len)
+const char *cgw_header_name_check(const char *name, size_t len)
 {
     if (len == 0 || len > UINT16_MAX) {
         return "must have 1 to 65535 characters";
@@ -67,7 +62,7 @@ const char *cgww_header_name_check(const char *name, size_t len)
         }
     }
     for (size_t i = 0; i < sizeof(hop_by_hop) / sizeof(hop_by_hop[0]); i++) {
-        if (name_equals(name, len, hop_by_hop[i])) {
+        if (cgw_header_is(name, len, hop_by_hop[i])) {
             return "is a hop-by-hop header, which httpd alone may set; "
                    "leave it out";
         }
@@ -75,20 +70,15 @@ const char *cgww_header_name_check(const char *name, size_t len)
     return NULL;
 }
 
-const char *cgww_header_value_check(const char *value, size_t len)
+const char *cgw_header_value_check(const char *value, size_t len)
 {
     return has_control_char(value, len)
                ? "must not contain control characters such as line ends"
                : NULL;
 }
 
-bool cgww_header_is_content_length(const char *name, size_t len)
-{
-    return name_equals(name, len, "Content-Length");
-}
-
-const char *cgww_content_length_parse(const char *value, size_t len,
-                                      uint64_t *out)
+const char *cgw_content_length_parse(const char *value, size_t len,
+                                     uint64_t *out)
 {
     uint64_t n = 0;
 
@@ -110,7 +100,12 @@ const char *cgww_content_length_parse(const char *value, size_t len,
     return NULL;
 }
 
-bool cgww_status_bodiless(uint16_t status)
+bool cgw_status_interim(uint16_t status)
+{
+    return status >= 100 && status <= 199 && status != 101;
+}
+
+bool cgw_status_bodiless(uint16_t status)
 {
     return status == 204 || status == 304;
 }

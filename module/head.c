@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "head.h"
+
+#include "apr_lib.h"
+#include "apr_strings.h"
+#include "http_protocol.h"
+
+#include "cgw_header.h"
+#include "cgw_wire.h"
+
+/* ---- reading ------------------------------------------------------------- */
+
+/* 0 where the header is not one that may go to a client. */
+static int read_header(cgwm_head *head, const struct cgw_pair *pair,
+                       apr_pool_t *p)
+{
+    const char *value;
+
+    if (cgw_header_name_check(pair->name, pair->name_len)
+        || cgw_header_value_check(pair->value, pair->value_len)) {
+        return 0;
+    }
+    value = apr_pstrmemdup(p, pair->value, pair->value_len);
+    if (cgw_header_is(pair->name, pair->name_len, "Content-Type")) {
+        head->type = value;
+    }
+    else if (!cgw_header_is(pair->name, pair->name_len, "Content-Length")) {
+        apr_table_addn(head->headers,
+                       apr_pstrmemdup(p, pair->name, pair->name_len), value);
+    }
+    return 1;
+}
+
+static int is_sound(const struct cgw_head *wire)
+{
+    return !cgw_header_value_check(wire->reason, wire->reason_len)
+           && (wire->content_length == CGW_LENGTH_UNKNOWN
+               || wire->content_length <= (uint64_t)INT64_MAX);
+}
+
+int cgwm_head_read(cgwm_head *head, const uint8_t *payload, size_t len,
+                   apr_pool_t *p)
+{
+    struct cgw_head wire;
+    struct cgw_pair pair;
+
+    if (cgw_head_decode(&wire, payload, len) != CGW_WIRE_OK || !is_sound(&wire)) {
+        return 0;
+    }
+    head->status = wire.status;
+    head->line = apr_psprintf(p, "%03d %.*s", wire.status, (int)wire.reason_len,
+                              wire.reason);
+    head->length = wire.content_length;
+    head->type = NULL;
+    head->headers = apr_table_make(p, 8);
+    for (size_t pos = wire.pairs; pos < len;) {
+        if (cgw_pair_decode(&pair, payload, len, &pos) != CGW_WIRE_OK
+            || !read_header(head, &pair, p)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* ---- applying ------------------------------------------------------------ */
+
+static int add_header(void *table, const char *name, const char *value)
+{
+    apr_table_addn(table, name, value);
+    return 1;
+}
+
+void cgwm_head_apply(const cgwm_head *head, request_rec *r)
+{
+    r->status = head->status;
+    r->status_line = head->line;
+    /* what mod_mime made of the file name is not the application's */
+    r->content_type = NULL;
+    r->content_encoding = NULL;
+    r->content_languages = NULL;
+    if (head->type) {
+        ap_set_content_type(r, head->type);
+    }
+    apr_table_do(add_header, r->headers_out, head->headers, NULL);
+    if (head->length == CGW_LENGTH_UNKNOWN) {
+        apr_table_unset(r->headers_out, "Content-Length");
+    }
+    else if (r->status != HTTP_NO_CONTENT) {
+        ap_set_content_length(r, (apr_off_t)head->length);
+    }
+}
+
+/* httpd makes Allow of a 405 from the methods that it knows to be allowed. */
+static void allow_methods(request_rec *r, const char *allow)
+{
+    const char *method;
+
+    ap_clear_method_list(r->allowed_methods);
+    while ((method = ap_get_list_item(r->pool, &allow)) != NULL) {
+        char *upper = apr_pstrdup(r->pool, method); /* it was put in lower case */
+        for (char *c = upper; *c; c++) {
+            *c = (char)apr_toupper(*c);
+        }
+        ap_method_list_add(r->allowed_methods, upper);
+    }
+}
+
+void cgwm_head_apply_to_error(const cgwm_head *head, request_rec *r)
+{
+    static const char *const kept[] = {"WWW-Authenticate", "Retry-After", "Allow",
+                                       "Set-Cookie"};
+    const char *allow = apr_table_get(head->headers, "Allow");
+
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+        apr_table_do(add_header, r->err_headers_out, head->headers, kept[i], NULL);
+    }
+    if (allow) {
+        allow_methods(r, allow);
+    }
+}
+
+/* httpd sends headers_out with it. */
+void cgwm_head_send_interim(const cgwm_head *head, request_rec *r)
+{
+    apr_table_t *kept = r->headers_out;
+
+    r->headers_out = head->headers;
+    r->status = head->status;
+    r->status_line = NULL;
+    ap_send_interim_response(r, 1);
+    r->status = HTTP_OK;
+    r->headers_out = kept;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "location.h"
+
+#include <string.h>
+
+#include "apr_cstr.h"
+#include "apr_strings.h"
+#include "http_protocol.h"
+
+#include "cgw_log.h"
+#include "config.h"
+#include "parse.h"
+
+/* More would only hold memory of an httpd child; longer bodies are streamed. */
+#define BODY_BUFFER_MAX (64 << 20)
+#define RESPONSE_MEMORY_MAX (64 * 1024 * 1024)
+
+/* ---- create and merge ---------------------------------------------------- */
+
+void *cgwm_dir_conf_create(apr_pool_t *p, char *dir)
+{
+    cgwm_dir_conf *conf = apr_pcalloc(p, sizeof(*conf));
+
+    (void)dir;
+    conf->pass_authorization = -1;
+    conf->body_buffer = -1;
+    conf->response_buffer.memory = -1;
+    conf->response_buffer.file = -1;
+    conf->error_override = NULL;
+    return conf;
+}
+
+void *cgwm_dir_conf_merge(apr_pool_t *p, void *base, void *add)
+{
+    const cgwm_dir_conf *outer = base, *inner = add;
+    cgwm_dir_conf *conf = apr_palloc(p, sizeof(*conf));
+
+#define INHERIT(field)                                                        \
+    (conf->field = inner->field != -1 ? inner->field : outer->field)
+    INHERIT(pass_authorization);
+    INHERIT(body_buffer);
+    INHERIT(response_buffer.memory);
+    INHERIT(response_buffer.file);
+#undef INHERIT
+#define INHERIT_LIST(field)                                                   \
+    (conf->field = inner->field ? inner->field : outer->field)
+    INHERIT_LIST(error_override);
+#undef INHERIT_LIST
+    return conf;
+}
+
+/* ---- setters --------------------------------------------------------------- */
+
+const char *cgwm_set_pass_authorization(cmd_parms *cmd, void *dir, int on)
+{
+    cgwm_dir_conf *conf = dir;
+
+    (void)cmd;
+    conf->pass_authorization = on;
+    return NULL;
+}
+
+const char *cgwm_set_body_buffer(cmd_parms *cmd, void *dir, const char *text)
+{
+    cgwm_dir_conf *conf = dir;
+    int64_t bytes;
+
+    if (!cgwm_parse_bytes(text, &bytes) || bytes > BODY_BUFFER_MAX) {
+        return apr_psprintf(cmd->pool, CGW_LOGNO(0004) "CGatewayBodyBuffer '%s' is "
+            "out of range. Write a number of bytes from 0 to %dM, or one with K or M.",
+            text, BODY_BUFFER_MAX >> 20);
+    }
+    conf->body_buffer = bytes;
+    return NULL;
+}
+
+const char *cgwm_set_response_buffer(cmd_parms *cmd, void *dir,
+                                       const char *memory, const char *file)
+{
+    cgwm_dir_conf *conf = dir;
+    int64_t in_memory, in_file = CGWM_DEFAULT_RESPONSE_FILE;
+
+    if (!cgwm_parse_bytes(memory, &in_memory) || in_memory > RESPONSE_MEMORY_MAX
+        || (file && !cgwm_parse_bytes(file, &in_file))) {
+        return apr_psprintf(cmd->pool, CGW_LOGNO(0018) "CGatewayResponseBuffer '%s%s%s' "
+            "is out of range. Write the bytes kept in memory, from 0 to %dM, and, if you "
+            "like, those kept in a temporary file; both may have K or M.", memory,
+            file ? " " : "", file ? file : "", RESPONSE_MEMORY_MAX >> 20);
+    }
+    conf->response_buffer.memory = in_memory;
+    conf->response_buffer.file = in_file;
+    return NULL;
+}
+
+/* ---- CGatewayErrorOverride ------------------------------------------------- */
+
+/* Can ErrorDocument name it? httpd takes a status it does not know for 500. */
+static int has_error_document(int status)
+{
+    return status == HTTP_INTERNAL_SERVER_ERROR
+           || ap_index_of_response(status)
+                  != ap_index_of_response(HTTP_INTERNAL_SERVER_ERROR);
+}
+
+static int add_status(cgwm_statuses *set, const char *word)
+{
+    int64_t status;
+
+    if (!cgwm_parse_int(word, CGWM_STATUS_LOW, CGWM_STATUS_HIGH, &status)
+        || !has_error_document((int)status)) {
+        return 0;
+    }
+    set->has[status - CGWM_STATUS_LOW] = 1;
+    return 1;
+}
+
+static void add_all(cgwm_statuses *set)
+{
+    for (int status = CGWM_STATUS_LOW; status <= CGWM_STATUS_HIGH; status++) {
+        set->has[status - CGWM_STATUS_LOW] = has_error_document(status) != 0;
+    }
+}
+
+static const char *bad_status(const cmd_parms *cmd, const char *word)
+{
+    return apr_psprintf(cmd->pool, CGW_LOGNO(0150) "CGatewayErrorOverride '%s' is "
+        "not an error that ErrorDocument can answer. Write statuses from 400 to 599 "
+        "that httpd knows, as 404 500 503, or On for all of them, or Off.", word);
+}
+
+/* On, Off or statuses; each On or Off begins anew, statuses add up. */
+const char *cgwm_set_error_override(cmd_parms *cmd, void *dir, int argc,
+                                    char *const argv[])
+{
+    cgwm_dir_conf *conf = dir;
+    cgwm_statuses *set = conf->error_override;
+
+    if (!set) {
+        conf->error_override = set = apr_pcalloc(cmd->pool, sizeof(*set));
+    }
+    if (argc == 1 && !apr_cstr_casecmp(argv[0], "On")) {
+        add_all(set);
+        return NULL;
+    }
+    if (argc == 1 && !apr_cstr_casecmp(argv[0], "Off")) {
+        memset(set, 0, sizeof(*set));
+        return NULL;
+    }
+    for (int i = 0; i < argc; i++) {
+        if (!add_status(set, argv[i])) {
+            return bad_status(cmd, argv[i]);
+        }
+    }
+    return argc > 0 ? NULL : bad_status(cmd, "");
+}
