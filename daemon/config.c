@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "admin.h"
 #include "cgw_control.h"
 #include "cgw_log.h"
 #include "group.h"
@@ -26,6 +27,7 @@ struct cgwd_config {
     apr_pool_t *pool;       /* of what is being received, NULL: nothing */
     apr_array_header_t *entries;
     int log;
+    uid_t httpd_uid;
 };
 
 /* ---- receiving ---------------------------------------------------------- */
@@ -198,6 +200,7 @@ static int commit(cgwd_config *config, const struct cgw_message *msg)
         return EINVAL;
     }
     sup->log = config->log;
+    sup->httpd_uid = config->httpd_uid;
     config->log = -1;
     mark_unseen(sup);
     for (int i = 0; i < config->entries->nelts; i++) {
@@ -206,6 +209,7 @@ static int commit(cgwd_config *config, const struct cgw_message *msg)
     }
     retire_unseen(sup);
     forget(config);
+    cgwd_admin_listen(sup);
     if (old_log != STDERR_FILENO) {
         close(old_log);
     }
@@ -237,6 +241,10 @@ static void take_message(cgwd_config *config, const struct cgw_message *msg,
     }
     else if (msg->type == CGW_MSG_GROUP) {
         rv = take_group(config, msg, fds);
+    }
+    else if (msg->type == CGW_MSG_USER) {
+        config->httpd_uid = (uid_t)msg->arg;
+        rv = 0;
     }
     else if (msg->type == CGW_MSG_COMMIT) {
         rv = commit(config, msg);
@@ -288,6 +296,7 @@ cgwd_config *cgwd_config_listen(cgwd_supervisor *sup, int fd)
 
     config->sup = sup;
     config->log = -1;
+    config->httpd_uid = sup->httpd_uid;
     config->watch.fd = fd;
     config->watch.handle = handle_parent;
     config->watch.owner = config;

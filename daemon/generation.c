@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "admin.h"
 #include "cgw_log.h"
 #include "group.h"
 #include "staff.h"
@@ -20,6 +21,11 @@ static const char *const state_names[] = {
 };
 
 static void start_waiting(cgwd_supervisor *sup);
+
+const char *cgwd_generation_state_name(enum cgwd_generation_state state)
+{
+    return state_names[state];
+}
 
 void cgwd_generation_set_state(cgwd_generation *gen,
                                enum cgwd_generation_state state,
@@ -40,6 +46,7 @@ void cgwd_generation_set_state(cgwd_generation *gen,
     if (old == CGWD_GENERATION_STARTING) {
         start_waiting(gen->sup);
     }
+    cgwd_admin_notify(gen->sup);
 }
 
 unsigned cgwd_generation_count(const cgwd_generation *gen,
@@ -139,6 +146,8 @@ cgwd_generation *cgwd_generation_start(cgwd_group *group, const cgw_spec *spec)
     gen->group = group;
     gen->spec = copy_spec(spec, pool);
     gen->number = ++group->last_number;
+    gen->born = cgwd_now();
+    gen->output = apr_palloc(pool, CGWD_OUTPUT_KEPT);
     gen->deadline.owner = gen;
     cgwd_staff_init(gen);
     gen->next = group->generations;
@@ -160,8 +169,33 @@ void cgwd_generation_start_failed(cgwd_generation *gen, const char *why)
              gen->group->name, gen->number, why);
     kill_all(gen);
     cgwd_generation_set_state(gen, CGWD_GENERATION_FAILED, why);
-    cgwd_group_start_failed(gen->group, gen);
+    cgwd_group_start_failed(gen->group, gen, why);
     check_gone(gen);
+}
+
+/* Room for len bytes more: the oldest half goes when there is none. */
+static void make_room(cgwd_generation *gen, size_t len)
+{
+    size_t kept = CGWD_OUTPUT_KEPT / 2;
+
+    if (gen->output_len + len >= CGWD_OUTPUT_KEPT) { /* a NUL follows in copies */
+        kept = gen->output_len < kept ? gen->output_len : kept;
+        memmove(gen->output, gen->output + gen->output_len - kept, kept);
+        gen->output_len = kept;
+    }
+}
+
+void cgwd_generation_heard(cgwd_generation *gen, const char *line, size_t len)
+{
+    if (gen->state == CGWD_GENERATION_SERVING
+        || gen->state == CGWD_GENERATION_DRAINING) {
+        return;
+    }
+    len = len < CGWD_OUTPUT_KEPT / 2 - 2 ? len : CGWD_OUTPUT_KEPT / 2 - 2;
+    make_room(gen, len + 1);
+    memcpy(gen->output + gen->output_len, line, len);
+    gen->output_len += len;
+    gen->output[gen->output_len++] = '\n';
 }
 
 /* ---- workers ------------------------------------------------------------ */

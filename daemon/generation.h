@@ -31,6 +31,9 @@ typedef struct cgwd_generation {
     apr_pool_t *pool;
     cgw_spec *spec;
     unsigned number;
+    int64_t born;
+    char *output;               /* the end of what it printed until it served */
+    size_t output_len;
     enum cgwd_generation_state state; /* cgwd_generation_set_state only */
     cgwd_process *processes;
     cgwd_process *template;     /* NULL: none (any more), or solo */
@@ -43,6 +46,10 @@ typedef struct cgwd_generation {
     struct cgwd_generation *next_waiting;
 } cgwd_generation;
 
+/* Bytes of output that a generation keeps. */
+#define CGWD_OUTPUT_KEPT 8192
+
+const char *cgwd_generation_state_name(enum cgwd_generation_state state);
 void cgwd_generation_set_state(cgwd_generation *gen,
                                enum cgwd_generation_state state,
                                const char *why);
@@ -67,7 +74,8 @@ void cgwd_generation_replace(cgwd_generation *gen, cgwd_process *proc,
 unsigned cgwd_generation_count(const cgwd_generation *gen,
                                enum cgwd_process_state state);
 
-/* What its processes tell it. */
+/* What its processes tell it. A line of output, as it goes to the log: */
+void cgwd_generation_heard(cgwd_generation *gen, const char *line, size_t len);
 void cgwd_generation_ready(cgwd_generation *gen, cgwd_process *proc,
                            int forkable);
 void cgwd_generation_process_serves(cgwd_generation *gen, cgwd_process *proc);

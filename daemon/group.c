@@ -3,6 +3,7 @@
 #include "group.h"
 
 #include <apr_strings.h>
+#include <apr_time.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -116,9 +117,27 @@ void cgwd_group_serves(cgwd_group *group, cgwd_generation *gen)
     }
 }
 
-void cgwd_group_start_failed(cgwd_group *group, cgwd_generation *gen)
+static void record_failure(cgwd_group *group, const cgwd_generation *gen,
+                           const char *why)
+{
+    cgwd_failure *failure = group->failure;
+
+    if (!failure) {
+        failure = group->failure = apr_palloc(group->pool, sizeof(*failure));
+    }
+    failure->generation = gen->number;
+    failure->time = apr_time_sec(apr_time_now());
+    apr_cpystrn(failure->reason, why, sizeof(failure->reason));
+    memcpy(failure->output, gen->output, gen->output_len);
+    failure->output[gen->output_len] = '\0';
+}
+
+void cgwd_group_start_failed(cgwd_group *group, cgwd_generation *gen,
+                             const char *why)
 {
     int64_t delay;
+
+    record_failure(group, gen, why);
 
     if (group->retiring || group->sup->ending || group->generations != gen) {
         return;

@@ -11,6 +11,14 @@
  * httpd's children of the former configuration may still ask for it. */
 #define CGWD_RETIRE_MS 10000
 
+/* Why the latest generation that could not be started was not. */
+typedef struct cgwd_failure {
+    unsigned generation;
+    int64_t time;               /* seconds since 1970 */
+    char reason[128];
+    char output[CGWD_OUTPUT_KEPT]; /* the end of what it printed */
+} cgwd_failure;
+
 /* A named set of worker processes that serve one application. */
 typedef struct cgwd_group {
     cgwd_supervisor *sup;
@@ -26,6 +34,7 @@ typedef struct cgwd_group {
     cgwd_generation *generations; /* newest first */
     cgwd_timer retry;           /* of a start that failed; retirement */
     cgwd_backoff backoff;       /* of starting */
+    cgwd_failure *failure;      /* NULL: there was none */
     int refusing;
     cgwd_watch refusal;
     cgwd_timer refusal_pause;
@@ -45,7 +54,8 @@ void cgwd_group_unlink(const cgwd_group *group);
 
 /* What its generations tell it. */
 void cgwd_group_serves(cgwd_group *group, cgwd_generation *gen);
-void cgwd_group_start_failed(cgwd_group *group, cgwd_generation *gen);
+void cgwd_group_start_failed(cgwd_group *group, cgwd_generation *gen,
+                             const char *why);
 /* Workers of the newest generation die again and again, or come back. */
 void cgwd_group_set_refusing(cgwd_group *group, int on);
 /* gen has gone and is freed by the caller. */

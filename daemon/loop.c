@@ -57,6 +57,13 @@ int cgwd_watch_add(cgwd_loop *loop, cgwd_watch *watch)
     return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, watch->fd, &event) < 0 ? errno : 0;
 }
 
+int cgwd_watch_await_writing(cgwd_loop *loop, cgwd_watch *watch)
+{
+    struct epoll_event event = {.events = EPOLLOUT, .data.ptr = watch};
+
+    return epoll_ctl(loop->epoll, EPOLL_CTL_MOD, watch->fd, &event) < 0 ? errno : 0;
+}
+
 void cgwd_watch_remove(cgwd_loop *loop, cgwd_watch *watch)
 {
     epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);

@@ -37,6 +37,8 @@ void cgwd_loop_stop(cgwd_loop *loop);
  * was removed is not delivered. */
 int cgwd_watch_add(cgwd_loop *loop, cgwd_watch *watch);
 void cgwd_watch_remove(cgwd_loop *loop, cgwd_watch *watch);
+/* From now on the watch is one for writing. 0 or an errno. */
+int cgwd_watch_await_writing(cgwd_loop *loop, cgwd_watch *watch);
 
 /* Set, or move, to so many milliseconds from now. Without memory
  * the supervisor ends, and httpd's parent starts another. */

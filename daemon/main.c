@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cgw_control.h"
+#include "admin.h"
 #include "cgw_log.h"
 #include "config.h"
 #include "group.h"
@@ -48,6 +49,7 @@ static void give_up_rundir(cgwd_supervisor *sup)
         apr_hash_this(i, NULL, NULL, &group);
         cgwd_group_unlink(group);
     }
+    cgwd_admin_unlink(sup);
     if (sup->lock >= 0) {
         unlink(apr_pstrcat(sup->pool, sup->rundir, "/lock", NULL));
         rmdir(sup->rundir);
@@ -140,6 +142,8 @@ static cgwd_supervisor *create(const char *rundir)
     sup->rundir = rundir;
     sup->lock = CGW_LOCK_FD;
     sup->log = STDERR_FILENO;
+    sup->httpd_uid = geteuid(); /* until httpd's parent says */
+    sup->born = cgwd_now();
     sup->groups = apr_hash_make(pool);
     sup->processes = apr_hash_make(pool);
     sup->waiting_end = &sup->waiting;

@@ -31,6 +31,11 @@ static const char *const state_names[] = {
 #undef X
 };
 
+const char *cgwd_process_state_name(enum cgwd_process_state state)
+{
+    return state_names[state];
+}
+
 static const char *name_of(const cgwd_process *proc)
 {
     return proc->generation->group->name;
@@ -102,6 +107,7 @@ static void end_line(cgwd_process *proc)
                         proc->line_len);
         cgwd_log_escape(proc->last_words, sizeof(proc->last_words), proc->line,
                         proc->line_len);
+        cgwd_generation_heard(proc->generation, proc->line, proc->line_len);
     }
     proc->line_len = 0;
 }

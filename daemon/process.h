@@ -39,6 +39,7 @@ typedef struct cgwd_process {
     struct cgwd_process *next;      /* in its generation */
 } cgwd_process;
 
+const char *cgwd_process_state_name(enum cgwd_process_state state);
 void cgwd_process_set_state(cgwd_process *proc, enum cgwd_process_state state,
                             const char *why);
 

@@ -10,6 +10,7 @@
 
 #define CGWD_STRAYS 64
 
+struct cgwd_admin;
 struct cgwd_generation;
 
 /* The whole of cgatewayd's state, handed to who needs it; there are no
@@ -22,6 +23,9 @@ typedef struct cgwd_supervisor {
     int lock;                   /* CGW_LOCK_FD, -1 once given up */
     int log;                    /* the main server's error log */
     struct rlimit descriptors;  /* as httpd's parent had it: the workers' */
+    uid_t httpd_uid;            /* of httpd's children */
+    int64_t born;
+    struct cgwd_admin *admin;   /* NULL until the first configuration */
     int ending;
     cgwd_timer end_timer;
 

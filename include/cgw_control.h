@@ -13,6 +13,7 @@
  *      CONFIG  arg = number of groups; descriptors: [0] memfd with that many
  *              encoded specs (cgw_spec.h) one after another, [1] the main
  *              server's error log
+ *      USER    arg = uid that httpd's children run as
  *      GROUP   arg = index; descriptors: [0] listening socket, [1] the error
  *              log of the virtual host that owns the group; once per group
  *      COMMIT  arg = CGW_COMMIT_GRACEFUL or CGW_COMMIT_RESTART
@@ -47,7 +48,7 @@
 
 #include <stdint.h>
 
-#define CGW_CONTROL_VERSION 1
+#define CGW_CONTROL_VERSION 2
 #define CGW_CONTROL_MAGIC 0x31574743u /* "CGW1" */
 
 /* Descriptors that a program inherits. */
@@ -58,6 +59,7 @@
 
 #define CGW_MESSAGE_TABLE(X)                                                  \
     X(CONFIG, 1) X(GROUP, 2) X(COMMIT, 3) X(ACCEPTED, 4) X(REFUSED, 5)        \
+    X(USER, 6)                                                                \
     X(READY, 16) X(FAILED, 17) X(SERVING, 18) X(DRAINED, 19) X(HELLO, 20)     \
     X(WORN, 24)                                                               \
     X(FORK, 32) X(SERVE, 33) X(DRAIN, 34)

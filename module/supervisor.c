@@ -272,6 +272,12 @@ static apr_status_t send_groups(supervisor *sup, server_rec *s,
     return APR_SUCCESS;
 }
 
+/* Whom httpd's children run as. */
+static uid_t httpd_uid(void)
+{
+    return geteuid() == 0 ? ap_unixd_config.user_id : geteuid();
+}
+
 static apr_status_t await_answer(supervisor *sup)
 {
     struct cgw_message answer;
@@ -301,6 +307,9 @@ static apr_status_t send_config(supervisor *sup, server_rec *s,
     rv = cgw_message_send(sup->control, CGW_MSG_CONFIG,
                           (uint64_t)groups->nelts, fds, 2);
     close(fds[0]);
+    if (rv == APR_SUCCESS) {
+        rv = cgw_message_send(sup->control, CGW_MSG_USER, httpd_uid(), NULL, 0);
+    }
     if (rv == APR_SUCCESS) {
         rv = send_groups(sup, s, groups);
     }

@@ -247,6 +247,13 @@ def test_the_wire_codec_needs_only_libc():
         assert not re.search(r"#\s*include\s*[<\"]apr", read(path)), path
 
 
+@pytest.mark.parametrize("path", ["worker/bootstrap.py", "tests/fakes/cgatewayd.py",
+                                  "tests/unit/worker_harness.py"])
+def test_what_cannot_include_the_control_protocol_has_its_version(path):
+    version = re.search(r"CGW_CONTROL_VERSION (\d+)", read("include/cgw_control.h"))[1]
+    assert re.search(r"^MAGIC, VERSION.* = 0x31574743, (\d+)", read(path), re.M)[1] == version
+
+
 # ---- sizes and form -----------------------------------------------------------
 
 def functions(path):

@@ -24,7 +24,7 @@ PATIENCE = 20
 
 READY, FAILED, SERVING, DRAINED, HELLO = 16, 17, 18, 19, 20
 FORK, SERVE, DRAIN = 32, 33, 34
-MAGIC = 0x31574743
+MAGIC, VERSION = 0x31574743, 2
 (REQUEST, BODY, BODY_END, ABORT, HEAD, FILE, END, INTERIM, LOG,
  FAIL) = 1, 2, 3, 4, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
 LAST = 1
@@ -232,12 +232,12 @@ class Group:
         if not data:
             return None
         magic, version, kind, arg = struct.unpack("=IHHQ", data)
-        assert (magic, version) == (MAGIC, 1)
+        assert (magic, version) == (MAGIC, VERSION)
         return kind, arg
 
     @staticmethod
     def tell(channel, kind, descriptors=()):
-        message = struct.pack("=IHHQ", MAGIC, 1, kind, 0)
+        message = struct.pack("=IHHQ", MAGIC, VERSION, kind, 0)
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
                    array.array("i", descriptors))] if descriptors else []
         channel.sendmsg([message], rights)

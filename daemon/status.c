@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "status.h"
+
+#include <unistd.h>
+
+#include "cgw_admin.h"
+
+/* ---- names of what administrators see -------------------------------------- */
+
+/* The generation that answers requests, or NULL. */
+static const cgwd_generation *serving(const cgwd_group *group)
+{
+    const cgwd_generation *g = group->generations;
+
+    while (g && g->state != CGWD_GENERATION_SERVING) {
+        g = g->next;
+    }
+    return g;
+}
+
+static const char *state_of(const cgwd_group *group)
+{
+    if (group->retiring) {
+        return "retiring";
+    }
+    if (serving(group)) {
+        return "serving";
+    }
+    return group->refusing ? "failed" : "starting";
+}
+
+/* ---- parts ------------------------------------------------------------------ */
+
+static void put_process(cgwd_json *json, const cgwd_process *proc)
+{
+    cgwd_json_object(json, NULL);
+    cgwd_json_number(json, "pid", proc->pid);
+    cgwd_json_string(json, "state", cgwd_process_state_name(proc->state));
+    cgwd_json_number(json, "age_ms", cgwd_now() - proc->born);
+    cgwd_json_object_end(json);
+}
+
+static void put_generation(cgwd_json *json, const cgwd_generation *gen)
+{
+    cgwd_json_object(json, NULL);
+    cgwd_json_number(json, "number", gen->number);
+    cgwd_json_string(json, "state", cgwd_generation_state_name(gen->state));
+    cgwd_json_number(json, "age_ms", cgwd_now() - gen->born);
+    cgwd_json_bool(json, "forked", !gen->solo);
+    cgwd_json_array(json, "processes");
+    for (const cgwd_process *p = gen->processes; p; p = p->next) {
+        put_process(json, p);
+    }
+    cgwd_json_array_end(json);
+    cgwd_json_object_end(json);
+}
+
+static void put_failure(cgwd_json *json, const cgwd_failure *failure)
+{
+    if (!failure) {
+        cgwd_json_null(json, "last_failure");
+        return;
+    }
+    cgwd_json_object(json, "last_failure");
+    cgwd_json_number(json, "generation", failure->generation);
+    cgwd_json_number(json, "time", failure->time);
+    cgwd_json_string(json, "reason", failure->reason);
+    cgwd_json_string(json, "output", failure->output);
+    cgwd_json_object_end(json);
+}
+
+static void put_spec(cgwd_json *json, const cgw_spec *spec)
+{
+    cgwd_json_string(json, "application", spec->application);
+    cgwd_json_string(json, "settings", spec->settings);
+    cgwd_json_string(json, "python", spec->python);
+    cgwd_json_string(json, "user", spec->user);
+    cgwd_json_number(json, "uid", spec->uid >= 0 ? spec->uid : geteuid());
+    cgwd_json_number(json, "processes", spec->processes);
+    cgwd_json_number(json, "threads", spec->threads);
+}
+
+/* ---- whole ------------------------------------------------------------------ */
+
+void cgwd_status_group(cgwd_json *json, const cgwd_group *group)
+{
+    const cgwd_generation *gen = serving(group);
+
+    cgwd_json_object(json, NULL);
+    cgwd_json_string(json, "name", group->name);
+    cgwd_json_string(json, "state", state_of(group));
+    if (gen) {
+        cgwd_json_number(json, "generation", gen->number);
+    }
+    else {
+        cgwd_json_null(json, "generation");
+    }
+    put_spec(json, group->spec);
+    put_failure(json, group->failure);
+    cgwd_json_array(json, "generations");
+    for (const cgwd_generation *g = group->generations; g; g = g->next) {
+        put_generation(json, g);
+    }
+    cgwd_json_array_end(json);
+    cgwd_json_object_end(json);
+}
+
+void cgwd_status_supervisor(cgwd_json *json, const cgwd_supervisor *sup)
+{
+    cgwd_json_number(json, "protocol", CGW_ADMIN_VERSION);
+    cgwd_json_number(json, "pid", getpid());
+    cgwd_json_number(json, "age_ms", cgwd_now() - sup->born);
+    cgwd_json_bool(json, "ending", sup->ending);
+}

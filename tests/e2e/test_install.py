@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make install` and `make uninstall`."""
+
+import os
+import pathlib
+import subprocess
+
+import private_httpd
+from harness.paths import BUILD, ROOT
+
+
+def make(target, directory):
+    environment = {**os.environ, "MAKEFLAGS": ""}
+    subprocess.run(["make", "-s", "-f", "Makefile.apxs", f"BUILD={BUILD}",
+                    f"DESTDIR={directory}", target], cwd=ROOT, check=True,
+                   env=environment, stdout=subprocess.DEVNULL)
+
+
+def files(directory):
+    return {str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file()}
+
+
+def test_install_puts_everything_below_destdir_and_uninstall_takes_it_away(tmp_path):
+    make("install", tmp_path)
+    modules = str(private_httpd.find_modules())[1:]
+    sbin = pathlib.Path(private_httpd.apxs("SBINDIR")[1:])
+    installed = files(tmp_path)
+    assert {f"{modules}/mod_cgateway.so", f"{modules}/cgateway/cgatewayd",
+            f"{modules}/cgateway/bootstrap.py", f"{modules}/cgateway/_cgateway.abi3.so",
+            f"{modules}/cgateway/cgateway/__init__.py",
+            f"{sbin}/cgatewayctl"} <= installed
+    assert any(name.endswith("/man8/cgatewayctl.8") for name in installed)
+    run = subprocess.run([tmp_path / sbin / "cgatewayctl", "--help"], capture_output=True,
+                         text=True)
+    assert "status" in run.stdout
+    make("uninstall", tmp_path)
+    assert files(tmp_path) == set()
