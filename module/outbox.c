@@ -2,14 +2,13 @@
 
 #include "outbox.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "apr_file_io.h"
 #include "apr_portable.h"
-#include "apr_strings.h"
+
+#include "spool.h"
 
 /* What is passed on at once: what httpd's core filter keeps before it makes its
  * caller wait (FlushMaxThreshold, 64 KB). */
@@ -24,110 +23,64 @@ struct cgwm_outbox {
     request_rec *r;
     apr_bucket_brigade *bb;     /* in memory, before what is in the file */
     apr_off_t in_memory;        /* what bb costs */
-    apr_off_t memory, spool;    /* bounds */
-    int fd;                     /* of the file, which has no name; -1: none */
-    apr_off_t written, taken;   /* positions in the file */
+    apr_off_t memory, file_size; /* bounds */
+    cgwm_spool *file;           /* NULL: none */
+    apr_off_t taken;            /* position in the file */
     apr_off_t given_back;       /* space before this is free again */
     int pinned;                 /* buckets refer to the file: keep it as it is */
 };
 
 cgwm_outbox *cgwm_outbox_create(request_rec *r, apr_off_t memory,
-                                apr_off_t spool)
+                                apr_off_t file_size)
 {
     cgwm_outbox *out = apr_pcalloc(r->pool, sizeof(*out));
 
     out->r = r;
     out->bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     out->memory = memory;
-    out->spool = spool;
-    out->fd = -1;
+    out->file_size = file_size;
     return out;
 }
 
 /* ---- the file ------------------------------------------------------------ */
 
-static apr_status_t close_file(void *data)
-{
-    cgwm_outbox *out = data;
-
-    return close(out->fd) < 0 ? errno : APR_SUCCESS;
-}
-
-/* Without a name from the start: nothing is left, whoever kills httpd. */
-static apr_status_t open_file(cgwm_outbox *out)
-{
-    const char *dir;
-    char *path;
-    apr_status_t rv = apr_temp_dir_get(&dir, out->r->pool);
-
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    out->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (out->fd < 0) {
-        path = apr_pstrcat(out->r->pool, dir, "/cgateway.XXXXXX", NULL);
-        out->fd = mkostemp(path, O_CLOEXEC);
-        if (out->fd < 0) {
-            return errno;
-        }
-        unlink(path);
-    }
-    apr_pool_cleanup_register(out->r->pool, out, close_file,
-                              apr_pool_cleanup_null);
-    return APR_SUCCESS;
-}
-
-static apr_status_t write_file(cgwm_outbox *out, const char *data,
-                               apr_size_t len)
-{
-    while (len > 0) {
-        ssize_t n = pwrite(out->fd, data, len, (off_t)out->written);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return errno;
-        }
-        data += n;
-        len -= (apr_size_t)n;
-        out->written += n;
-    }
-    return APR_SUCCESS;
-}
-
 static apr_status_t spool_bucket(cgwm_outbox *out, apr_bucket *b)
 {
-    apr_off_t before = out->written;
     const char *data;
     apr_size_t len;
-    apr_status_t rv = out->fd >= 0 ? APR_SUCCESS : open_file(out);
+    apr_status_t rv = out->file ? APR_SUCCESS
+                                : cgwm_spool_open(&out->file, out->r->pool);
 
     if (rv == APR_SUCCESS) {
         rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
     }
     if (rv == APR_SUCCESS) {
-        rv = write_file(out, data, len);
+        rv = cgwm_spool_append(out->file, data, len);
     }
-    if (rv != APR_SUCCESS) {
-        out->written = before;
-        return rv;
+    if (rv == APR_SUCCESS) {
+        apr_bucket_destroy(b);
     }
-    apr_bucket_destroy(b);
-    return APR_SUCCESS;
+    return rv;
+}
+
+static apr_off_t left_in_file(const cgwm_outbox *out)
+{
+    return out->file ? out->file->written - out->taken : 0;
 }
 
 /* The rest of the file as buckets over it. */
 static void refer_to_file(cgwm_outbox *out, apr_bucket_brigade *bb)
 {
-    apr_off_t length = out->written - out->taken;
-    apr_os_file_t fd = out->fd;
+    apr_off_t length = left_in_file(out);
+    apr_os_file_t fd;
     apr_file_t *file;
 
     if (length > 0) {
+        fd = out->file->fd;
         apr_os_file_put(&file, &fd, APR_READ | APR_BINARY | APR_SENDFILE_ENABLED,
                         out->r->pool);
         apr_brigade_insert_file(bb, file, out->taken, length, out->r->pool);
-        out->taken = out->written;
+        out->taken = out->file->written;
         out->pinned = 1;
     }
 }
@@ -139,13 +92,13 @@ static void give_back(cgwm_outbox *out)
     if (out->pinned) {
         return;
     }
-    if (out->taken == out->written) {
-        if (ftruncate(out->fd, 0) == 0) {
-            out->written = out->taken = out->given_back = 0;
+    if (left_in_file(out) == 0) {
+        if (ftruncate(out->file->fd, 0) == 0) {
+            out->file->written = out->taken = out->given_back = 0;
         }
     }
     else if (out->taken - out->given_back >= HOLE
-             && fallocate(out->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+             && fallocate(out->file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                           0, (off_t)out->taken) == 0) {
         out->given_back = out->taken;
     }
@@ -155,25 +108,17 @@ static void give_back(cgwm_outbox *out)
 static void take_from_file(cgwm_outbox *out, apr_bucket_brigade *bb)
 {
     apr_bucket_alloc_t *alloc = bb->bucket_alloc;
-    apr_off_t length = out->written - out->taken;
-    char *data;
-    ssize_t n;
+    char *data = apr_bucket_alloc(PART, alloc);
+    apr_size_t n = 0;
 
-    if (length > PART) {
-        length = PART;
-    }
-    data = apr_bucket_alloc((apr_size_t)length, alloc);
-    do {
-        n = pread(out->fd, data, (size_t)length, (off_t)out->taken);
-    } while (n < 0 && errno == EINTR);
-    if (n <= 0) {
+    if (cgwm_spool_read(out->file, out->taken, data, PART, &n) != APR_SUCCESS) {
         apr_bucket_free(data);
         refer_to_file(out, bb); /* whoever reads it meets the same error */
         return;
     }
-    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_heap_create(data, (apr_size_t)n,
-                                                       apr_bucket_free, alloc));
-    out->taken += n;
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_heap_create(data, n, apr_bucket_free,
+                                                       alloc));
+    out->taken += (apr_off_t)n;
     give_back(out);
 }
 
@@ -181,7 +126,7 @@ static void take_from_file(cgwm_outbox *out, apr_bucket_brigade *bb)
 
 static int is_spooling(const cgwm_outbox *out)
 {
-    return out->written > out->taken;
+    return left_in_file(out) > 0;
 }
 
 static int is_memory(const apr_bucket *b)
@@ -198,14 +143,14 @@ apr_status_t cgwm_outbox_put(cgwm_outbox *out, apr_bucket *b)
 {
     apr_status_t rv = APR_SUCCESS;
 
-    if (out->spool > 0 && is_memory(b)
+    if (out->file_size > 0 && is_memory(b)
         && (is_spooling(out)
             || out->in_memory + cost(b) > out->memory)) {
         rv = spool_bucket(out, b);
         if (rv == APR_SUCCESS) {
             return rv;
         }
-        out->spool = 0; /* from now on the worker waits for the client */
+        out->file_size = 0; /* from now on the worker waits for the client */
     }
     if (is_spooling(out)) {
         /* what follows must not overtake the file */
@@ -223,8 +168,11 @@ int cgwm_outbox_has_data(const cgwm_outbox *out)
 
 int cgwm_outbox_is_full(const cgwm_outbox *out)
 {
-    return out->spool > 0 ? out->written - out->given_back >= out->spool
-                          : out->in_memory >= out->memory && out->in_memory > 0;
+    if (out->file_size > 0) {
+        return out->file
+               && out->file->written - out->given_back >= out->file_size;
+    }
+    return out->in_memory >= out->memory && out->in_memory > 0;
 }
 
 static void move_first(cgwm_outbox *out, apr_bucket_brigade *bb)

@@ -11,9 +11,9 @@
 
 typedef struct cgwm_outbox cgwm_outbox;
 
-/* memory: bytes kept in memory; spool: bytes kept in the file, 0: no file. */
+/* memory: bytes kept in memory; file_size: bytes kept in a file, 0: no file. */
 cgwm_outbox *cgwm_outbox_create(request_rec *r, apr_off_t memory,
-                                apr_off_t spool);
+                                apr_off_t file_size);
 
 /* Takes the bucket over. Metadata and files go in their place. Returns an
  * error where the temporary file cannot be written; the bucket is then kept in
