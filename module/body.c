@@ -2,13 +2,18 @@
 
 #include "body.h"
 
-#include "ap_mmn.h"
+#include "http_log.h"
 #include "http_protocol.h"
+
+#include "cgw_log.h"
+
+APLOG_USE_MODULE(cgateway);
 
 /* How much is asked from the client at once. */
 #define CHUNK (64 * 1024)
 
-/* NOLINTNEXTLINE(readability-function-size): the blocks are APR's macros' */
+/* Reads what the client sends next to the end of body->live.
+ * NOLINTNEXTLINE(readability-function-size): the blocks are APR's macros' */
 static apr_status_t read_more(cgwm_body *body, apr_read_type_e mode)
 {
     request_rec *r = body->r;
@@ -21,21 +26,21 @@ static apr_status_t read_more(cgwm_body *body, apr_read_type_e mode)
         rv = mode == APR_NONBLOCK_READ ? APR_EAGAIN : APR_EGENERAL;
     }
     if (rv == APR_SUCCESS) {
-        APR_BRIGADE_CONCAT(body->bb, in);
+        APR_BRIGADE_CONCAT(body->live, in);
     }
     apr_brigade_destroy(in);
     return rv;
 }
 
-/* The first data bucket; empty and metadata buckets before it are removed,
- * EOS sets eof. NULL where nothing is left. */
-static apr_bucket *first_data(cgwm_body *body)
+/* The first data bucket of live; empty and metadata buckets before it are
+ * removed, EOS sets eof. NULL where nothing is left. */
+static apr_bucket *first_live(cgwm_body *body)
 {
-    while (!APR_BRIGADE_EMPTY(body->bb)) {
-        apr_bucket *b = APR_BRIGADE_FIRST(body->bb);
+    while (!APR_BRIGADE_EMPTY(body->live)) {
+        apr_bucket *b = APR_BRIGADE_FIRST(body->live);
         if (APR_BUCKET_IS_EOS(b)) {
             body->eof = 1;
-            apr_brigade_cleanup(body->bb);
+            apr_brigade_cleanup(body->live);
             return NULL;
         }
         if (!APR_BUCKET_IS_METADATA(b) && b->length != 0) {
@@ -46,32 +51,83 @@ static apr_bucket *first_data(cgwm_body *body)
     return NULL;
 }
 
-static int has_eos(apr_bucket_brigade *bb)
-{
-    for (apr_bucket *b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb);
-         b = APR_BUCKET_NEXT(b)) {
-        if (APR_BUCKET_IS_EOS(b)) {
-            return 1;
-        }
-    }
-    return 0;
-}
+/* ---- reading ahead ------------------------------------------------------- */
 
 /* Transient buckets (mod_ssl's) do not survive the next read. */
-static apr_status_t set_aside(cgwm_body *body)
+static apr_status_t keep_in_memory(cgwm_body *body, apr_bucket *b)
 {
-    for (apr_bucket *b = APR_BRIGADE_FIRST(body->bb);
-         b != APR_BRIGADE_SENTINEL(body->bb); b = APR_BUCKET_NEXT(b)) {
-        apr_status_t rv = apr_bucket_setaside(b, body->r->pool);
-        if (rv != APR_SUCCESS && rv != APR_ENOTIMPL) {
-            return rv;
-        }
+    apr_status_t rv = apr_bucket_setaside(b, body->r->pool);
+
+    if (rv != APR_SUCCESS && rv != APR_ENOTIMPL) {
+        return rv;
     }
+    body->read_ahead += (apr_off_t)b->length;
+    APR_BUCKET_REMOVE(b);
+    APR_BRIGADE_INSERT_TAIL(body->memory, b);
     return APR_SUCCESS;
 }
 
-int cgwm_body_read_ahead(cgwm_body *body, request_rec *r, apr_off_t limit)
+static apr_status_t append_to_spool(cgwm_body *body, apr_bucket *b)
 {
+    const char *data;
+    apr_size_t len;
+    apr_status_t rv = body->spool ? APR_SUCCESS
+                                  : cgwm_spool_open(&body->spool, body->r->pool);
+
+    if (rv == APR_SUCCESS) {
+        rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = cgwm_spool_append(body->spool, data, len);
+    }
+    if (rv == APR_SUCCESS) {
+        body->read_ahead += (apr_off_t)len;
+        apr_bucket_delete(b);
+    }
+    return rv;
+}
+
+/* A file that cannot be written ends reading ahead: the rest is streamed. */
+static void keep_in_file(cgwm_body *body, apr_bucket *b)
+{
+    apr_status_t rv = append_to_spool(body, b);
+
+    if (rv != APR_SUCCESS) {
+        body->spool_failed = 1;
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, rv, body->r, CGW_LOGNO(0135)
+                      "a request body cannot be kept in a temporary file and is "
+                      "streamed, which holds a worker for as long as the client "
+                      "sends; make room in httpd's directory for temporary files "
+                      "(TMPDIR)");
+    }
+}
+
+static int has_room(const cgwm_body *body, const cgwm_bounds *limit)
+{
+    return !body->spool_failed && body->read_ahead < limit->memory + limit->file;
+}
+
+/* Keeps what came, as far as there is room. */
+static apr_status_t keep_live(cgwm_body *body, const cgwm_bounds *limit)
+{
+    apr_status_t rv = APR_SUCCESS;
+    apr_bucket *b;
+
+    while (rv == APR_SUCCESS && (b = first_live(body)) && has_room(body, limit)) {
+        if (body->read_ahead < limit->memory) {
+            rv = keep_in_memory(body, b);
+        }
+        else {
+            keep_in_file(body, b);
+        }
+    }
+    return rv;
+}
+
+int cgwm_body_read_ahead(cgwm_body *body, request_rec *r,
+                         const cgwm_bounds *limit)
+{
+    apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
     apr_status_t rv = APR_SUCCESS;
 
     body->r = r;
@@ -80,36 +136,78 @@ int cgwm_body_read_ahead(cgwm_body *body, request_rec *r, apr_off_t limit)
         body->eof = body->whole = 1;
         return OK;
     }
-    body->bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-    body->kept = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-    while (rv == APR_SUCCESS && !body->whole && body->read_ahead < limit) {
+    body->memory = apr_brigade_create(r->pool, alloc);
+    body->live = apr_brigade_create(r->pool, alloc);
+    body->kept = apr_brigade_create(r->pool, alloc);
+    while (rv == APR_SUCCESS && !body->eof && has_room(body, limit)) {
         rv = read_more(body, APR_BLOCK_READ);
         if (rv == APR_SUCCESS) {
-            rv = set_aside(body);
+            rv = keep_live(body, limit);
         }
-        if (rv == APR_SUCCESS) {
-            rv = apr_brigade_length(body->bb, 1, &body->read_ahead);
-        }
-        body->whole = rv == APR_SUCCESS && has_eos(body->bb);
     }
+    body->whole = body->eof;
     return rv == APR_SUCCESS ? OK
                              : ap_map_http_request_error(rv, HTTP_BAD_REQUEST);
 }
 
-apr_status_t cgwm_body_peek(cgwm_body *body, const char **data, apr_size_t *len,
-                            int block, int *status)
+/* ---- passing on ---------------------------------------------------------- */
+
+static apr_status_t peek_bucket(apr_bucket *b, const char **data, apr_size_t *len)
+{
+    if (b->length > CGWM_BODY_PIECE) {
+        apr_bucket_split(b, CGWM_BODY_PIECE);
+    }
+    return apr_bucket_read(b, data, len, APR_BLOCK_READ);
+}
+
+static apr_status_t peek_spool(cgwm_body *body, const char **data,
+                               apr_size_t *len)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    if (!body->piece) {
+        body->piece = apr_palloc(body->r->pool, CHUNK);
+    }
+    if (!body->piece_len) {
+        rv = cgwm_spool_read(body->spool, body->spool_taken, body->piece, CHUNK,
+                             &body->piece_len);
+    }
+    *data = body->piece;
+    *len = body->piece_len;
+    return rv;
+}
+
+static apr_status_t peek_live(cgwm_body *body, const char **data, apr_size_t *len)
 {
     apr_status_t rv = APR_SUCCESS;
     apr_bucket *b = NULL;
 
-    *len = 0;
-    while (rv == APR_SUCCESS && !body->eof && !(b = first_data(body))
+    while (rv == APR_SUCCESS && !body->eof && !(b = first_live(body))
            && !body->eof) {
-        rv = read_more(body, block ? APR_BLOCK_READ : APR_NONBLOCK_READ);
+        rv = read_more(body, APR_NONBLOCK_READ);
     }
-    if (rv == APR_SUCCESS && b) {
-        rv = apr_bucket_read(b, data, len, APR_BLOCK_READ);
-    }
+    return rv == APR_SUCCESS && b ? peek_bucket(b, data, len) : rv;
+}
+
+static int has_memory(const cgwm_body *body)
+{
+    return body->memory && !APR_BRIGADE_EMPTY(body->memory);
+}
+
+static int has_spool(const cgwm_body *body)
+{
+    return body->spool && body->spool_taken < body->spool->written;
+}
+
+apr_status_t cgwm_body_peek(cgwm_body *body, const char **data, apr_size_t *len,
+                            int *status)
+{
+    apr_status_t rv;
+
+    *len = 0;
+    rv = has_memory(body) ? peek_bucket(APR_BRIGADE_FIRST(body->memory), data, len)
+         : has_spool(body) ? peek_spool(body, data, len)
+                           : peek_live(body, data, len);
     if (rv != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(rv)) {
         *status = ap_map_http_request_error(rv, HTTP_BAD_REQUEST);
     }
@@ -118,14 +216,17 @@ apr_status_t cgwm_body_peek(cgwm_body *body, const char **data, apr_size_t *len,
 
 void cgwm_body_consume(cgwm_body *body)
 {
-    apr_bucket *b = APR_BRIGADE_FIRST(body->bb);
-
-    if (body->whole) {
+    if (has_memory(body)) {
+        apr_bucket *b = APR_BRIGADE_FIRST(body->memory);
         APR_BUCKET_REMOVE(b);
         APR_BRIGADE_INSERT_TAIL(body->kept, b);
     }
+    else if (has_spool(body)) {
+        body->spool_taken += (apr_off_t)body->piece_len;
+        body->piece_len = 0;
+    }
     else {
-        apr_bucket_delete(b);
+        apr_bucket_delete(APR_BRIGADE_FIRST(body->live));
     }
 }
 
@@ -133,11 +234,8 @@ void cgwm_body_consume(cgwm_body *body)
 void cgwm_body_rewind(cgwm_body *body)
 {
     if (body->present) {
-        APR_BRIGADE_PREPEND(body->bb, body->kept);
-        if (body->eof) {
-            apr_bucket *eos = apr_bucket_eos_create(body->bb->bucket_alloc);
-            APR_BRIGADE_INSERT_TAIL(body->bb, eos);
-            body->eof = 0;
-        }
+        APR_BRIGADE_PREPEND(body->memory, body->kept);
+        body->spool_taken = 0;
+        body->piece_len = 0;
     }
 }

@@ -48,10 +48,17 @@ typedef struct cgwm_server_conf {
                                        name -> cgwm_group, of all servers */
 } cgwm_server_conf;
 
-/* What is kept for a slow client, in bytes. */
+/* What is kept of a body, in memory and then in a temporary file, in bytes.
+ * memory -1: not configured. */
 typedef struct cgwm_bounds {
     apr_off_t memory, file;
 } cgwm_bounds;
+
+static inline const cgwm_bounds *cgwm_bounds_or(const cgwm_bounds *bounds,
+                                                const cgwm_bounds *defaults)
+{
+    return bounds->memory < 0 ? defaults : bounds;
+}
 
 #define CGWM_STATUS_LOW 400
 #define CGWM_STATUS_HIGH 599
@@ -70,12 +77,13 @@ static inline int cgwm_statuses_have(const cgwm_statuses *set, int status)
 /* Request directives; merged by location. -1 or NULL: not configured. */
 typedef struct cgwm_dir_conf {
     int pass_authorization;
-    apr_off_t body_buffer;
+    cgwm_bounds body_buffer;
     cgwm_bounds response_buffer;
     cgwm_statuses *error_override;
 } cgwm_dir_conf;
 
-#define CGWM_DEFAULT_BODY_BUFFER (64 * 1024)
+#define CGWM_DEFAULT_BODY_MEMORY (64 * 1024)
+#define CGWM_DEFAULT_BODY_FILE (16 * 1024 * 1024)
 #define CGWM_DEFAULT_RESPONSE_MEMORY (256 * 1024)
 #define CGWM_DEFAULT_RESPONSE_FILE (256 * 1024 * 1024)
 

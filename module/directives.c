@@ -450,10 +450,10 @@ const command_rec cgwm_directives[] = {
     AP_INIT_FLAG("CGatewayPassAuthorization", cgwm_set_pass_authorization, NULL,
                  RSRC_CONF | ACCESS_CONF,
                  "whether the application sees the Authorization header"),
-    AP_INIT_TAKE1("CGatewayBodyBuffer", cgwm_set_body_buffer, NULL,
-                  RSRC_CONF | ACCESS_CONF,
-                  "request bodies up to so many bytes are read before a worker is "
-                  "asked"),
+    AP_INIT_TAKE12("CGatewayBodyBuffer", cgwm_set_body_buffer, NULL,
+                   RSRC_CONF | ACCESS_CONF,
+                   "what is read of a request body before a worker is asked: bytes in "
+                   "memory, bytes in a temporary file"),
     AP_INIT_TAKE12("CGatewayResponseBuffer", cgwm_set_response_buffer, NULL,
                    RSRC_CONF | ACCESS_CONF,
                    "what is kept for a slow client: bytes in memory, bytes in a "

@@ -20,8 +20,6 @@
 
 APLOG_USE_MODULE(cgateway);
 
-/* Longest BODY frame that is sent: what a bucket holds is less, mostly. */
-#define BODY_FRAME_MAX (256 * 1024)
 /* Where the client's socket cannot be waited for (HTTP/2 streams), and where
  * mod_reqtimeout must get its turn: how often the body is asked for. */
 #define STREAM_POLL_MS 10
@@ -171,7 +169,7 @@ static int next_part(exchange *x)
     const char *data;
     apr_size_t len;
     int status = 0;
-    apr_status_t rv = cgwm_body_peek(x->body, &data, &len, 0, &status);
+    apr_status_t rv = cgwm_body_peek(x->body, &data, &len, &status);
 
     if (APR_STATUS_IS_EAGAIN(rv)) {
         return 1;
@@ -180,10 +178,6 @@ static int next_part(exchange *x)
     if (rv != APR_SUCCESS) {
         abort_body(x, status);
         return 0;
-    }
-    if (len > BODY_FRAME_MAX) {
-        apr_bucket_split(APR_BRIGADE_FIRST(x->body->bb), BODY_FRAME_MAX);
-        len = BODY_FRAME_MAX;
     }
     start_frame(x, len ? CGW_FRAME_BODY : CGW_FRAME_BODY_END, data, len);
     x->body_sent = len == 0;
@@ -204,7 +198,7 @@ static int drop_body(exchange *x)
     }
     x->out[0].iov_len = x->out[1].iov_len = 0;
     while (!x->body_sent) {
-        apr_status_t rv = cgwm_body_peek(x->body, &data, &len, 0, &status);
+        apr_status_t rv = cgwm_body_peek(x->body, &data, &len, &status);
         if (APR_STATUS_IS_EAGAIN(rv)) {
             return 1;
         }
@@ -497,11 +491,9 @@ static cgwm_outbox *create_outbox(request_rec *r)
 {
     static const cgwm_bounds defaults = {CGWM_DEFAULT_RESPONSE_MEMORY,
                                          CGWM_DEFAULT_RESPONSE_FILE};
-    const cgwm_bounds *bounds = &cgwm_dir_conf_get(r)->response_buffer;
+    const cgwm_bounds *bounds = cgwm_bounds_or(
+        &cgwm_dir_conf_get(r)->response_buffer, &defaults);
 
-    if (bounds->memory < 0) {
-        bounds = &defaults;
-    }
     return cgwm_outbox_create(r, bounds->memory, bounds->file);
 }
 

@@ -138,12 +138,12 @@ static const cgwm_group *group_of(request_rec *r)
     return group;
 }
 
-static apr_off_t body_buffer(const request_rec *r)
+static const cgwm_bounds *body_buffer(const request_rec *r)
 {
-    const cgwm_dir_conf *conf = cgwm_dir_conf_get(r);
+    static const cgwm_bounds defaults = {CGWM_DEFAULT_BODY_MEMORY,
+                                         CGWM_DEFAULT_BODY_FILE};
 
-    return conf->body_buffer >= 0 ? conf->body_buffer
-                                  : CGWM_DEFAULT_BODY_BUFFER;
+    return cgwm_bounds_or(&cgwm_dir_conf_get(r)->body_buffer, &defaults);
 }
 
 static int handler(request_rec *r)

@@ -12,9 +12,8 @@
 #include "config.h"
 #include "parse.h"
 
-/* More would only hold memory of an httpd child; longer bodies are streamed. */
-#define BODY_BUFFER_MAX (64 << 20)
-#define RESPONSE_MEMORY_MAX (64 * 1024 * 1024)
+/* More would only hold memory of an httpd child. */
+#define BUFFER_MEMORY_MAX (64 * 1024 * 1024)
 
 /* ---- create and merge ---------------------------------------------------- */
 
@@ -24,7 +23,8 @@ void *cgwm_dir_conf_create(apr_pool_t *p, char *dir)
 
     (void)dir;
     conf->pass_authorization = -1;
-    conf->body_buffer = -1;
+    conf->body_buffer.memory = -1;
+    conf->body_buffer.file = -1;
     conf->response_buffer.memory = -1;
     conf->response_buffer.file = -1;
     conf->error_override = NULL;
@@ -39,7 +39,8 @@ void *cgwm_dir_conf_merge(apr_pool_t *p, void *base, void *add)
 #define INHERIT(field)                                                        \
     (conf->field = inner->field != -1 ? inner->field : outer->field)
     INHERIT(pass_authorization);
-    INHERIT(body_buffer);
+    INHERIT(body_buffer.memory);
+    INHERIT(body_buffer.file);
     INHERIT(response_buffer.memory);
     INHERIT(response_buffer.file);
 #undef INHERIT
@@ -61,36 +62,41 @@ const char *cgwm_set_pass_authorization(cmd_parms *cmd, void *dir, int on)
     return NULL;
 }
 
-const char *cgwm_set_body_buffer(cmd_parms *cmd, void *dir, const char *text)
+/* memory and file (NULL: as *bounds says) */
+static const char *parse_bounds(cmd_parms *cmd, cgwm_bounds *bounds,
+                                const char *memory, const char *file)
 {
-    cgwm_dir_conf *conf = dir;
-    int64_t bytes;
+    int64_t in_memory, in_file = bounds->file;
 
-    if (!cgwm_parse_bytes(text, &bytes) || bytes > BODY_BUFFER_MAX) {
-        return apr_psprintf(cmd->pool, CGW_LOGNO(0004) "CGatewayBodyBuffer '%s' is "
-            "out of range. Write a number of bytes from 0 to %dM, or one with K or M.",
-            text, BODY_BUFFER_MAX >> 20);
+    if (!cgwm_parse_bytes(memory, &in_memory) || in_memory > BUFFER_MEMORY_MAX
+        || (file && !cgwm_parse_bytes(file, &in_file))) {
+        return apr_psprintf(cmd->pool, CGW_LOGNO(0004) "%s '%s%s%s' is out of range. "
+            "Write the bytes kept in memory, from 0 to %dM, and, if you like, those "
+            "kept in a temporary file; both may have K or M.", cmd->cmd->name, memory,
+            file ? " " : "", file ? file : "", BUFFER_MEMORY_MAX >> 20);
     }
-    conf->body_buffer = bytes;
+    bounds->memory = in_memory;
+    bounds->file = in_file;
     return NULL;
 }
 
-const char *cgwm_set_response_buffer(cmd_parms *cmd, void *dir,
-                                       const char *memory, const char *file)
+/* "0" alone: all is streamed. */
+const char *cgwm_set_body_buffer(cmd_parms *cmd, void *dir, const char *memory,
+                                 const char *file)
 {
     cgwm_dir_conf *conf = dir;
-    int64_t in_memory, in_file = CGWM_DEFAULT_RESPONSE_FILE;
 
-    if (!cgwm_parse_bytes(memory, &in_memory) || in_memory > RESPONSE_MEMORY_MAX
-        || (file && !cgwm_parse_bytes(file, &in_file))) {
-        return apr_psprintf(cmd->pool, CGW_LOGNO(0018) "CGatewayResponseBuffer '%s%s%s' "
-            "is out of range. Write the bytes kept in memory, from 0 to %dM, and, if you "
-            "like, those kept in a temporary file; both may have K or M.", memory,
-            file ? " " : "", file ? file : "", RESPONSE_MEMORY_MAX >> 20);
-    }
-    conf->response_buffer.memory = in_memory;
-    conf->response_buffer.file = in_file;
-    return NULL;
+    conf->body_buffer.file = strcmp(memory, "0") == 0 ? 0 : CGWM_DEFAULT_BODY_FILE;
+    return parse_bounds(cmd, &conf->body_buffer, memory, file);
+}
+
+const char *cgwm_set_response_buffer(cmd_parms *cmd, void *dir,
+                                     const char *memory, const char *file)
+{
+    cgwm_dir_conf *conf = dir;
+
+    conf->response_buffer.file = CGWM_DEFAULT_RESPONSE_FILE;
+    return parse_bounds(cmd, &conf->response_buffer, memory, file);
 }
 
 /* ---- CGatewayErrorOverride ------------------------------------------------- */

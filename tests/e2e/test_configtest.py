@@ -245,6 +245,7 @@ def test_equal_definitions_merge(config):
     ("CGatewayUmask 9", "CGW0003", ["octal"]),
     ("CGatewayBodyBuffer 65M", "CGW0004", ["from 0 to 64M"]),
     ("CGatewayBodyBuffer lots", "CGW0004", ["K or M"]),
+    ("CGatewayBodyBuffer 1K much", "CGW0004", ["temporary file"]),
     ("CGatewayApplication shop-wsgi", "CGW0005", ["module", ".wsgi file"]),
     ("CGatewayApplication /srv/shop/", "CGW0005", ["path"]),
     ("CGatewaySettings shop/settings.py", "CGW0006", ["shop.settings"]),

@@ -3,6 +3,7 @@
 one thread, whoever else asks is answered while the slow one still reads."""
 
 import hashlib
+import subprocess
 
 import pytest
 
@@ -118,6 +119,73 @@ def test_client_that_trickles_its_body_holds_no_worker(one_thread):
         assert httpd.get("/small").text == "small"
         slow.send(b"67890")
         assert body_of(slow.receive_all()[0]) == b"1234567890"
+
+
+@pytest.mark.parametrize("size, chunked", [(3_000_000, False), (3_000_000, True),
+                                           (16 << 20, False), (17_000_000, True)])
+def test_upload_is_whole_whether_kept_or_streamed(one_thread, size, chunked):
+    """In memory and the file up to the bounds, streamed beyond them."""
+    httpd = one_thread()
+    body = (bytes(range(251)) * (size // 251 + 1))[:size]
+    with httpd.connection() as connection:
+        for _ in range(2):
+            if chunked:
+                answer = connection.request("/echo", "POST", iter([body[:9], body[9:]]),
+                                            {"Transfer-Encoding": "chunked"}, True)
+            else:
+                answer = connection.request("/echo", "POST", body)
+            assert answer.status == 200
+            assert hashlib.sha1(answer.body).digest() == hashlib.sha1(body).digest()
+
+
+def test_upload_beyond_memory_that_stalls_holds_no_worker(one_thread):
+    httpd = one_thread()
+    body = BLOCK * 30
+    with httpd.raw() as slow:
+        slow.send(b"POST /echo HTTP/1.1\r\nHost: a.example\r\n"
+                  b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body))
+        slow.send(body[:-1])
+        assert httpd.get("/small").text == "small"
+        slow.send(body[-1:])
+        assert body_of(slow.receive_all()[0]) == body
+
+
+def test_many_uploads_that_stall_hold_no_worker(one_thread):
+    httpd = one_thread()
+    stalled = [httpd.raw() for _ in range(30)]
+    try:
+        for raw in stalled:
+            raw.send(b"POST /echo HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n"
+                     b"Transfer-Encoding: chunked\r\n\r\n10000\r\n" + BLOCK)
+        assert httpd.get("/small").text == "small"
+        for raw in stalled:
+            raw.send(b"\r\n0\r\n\r\n")
+        for raw in stalled:
+            assert BLOCK in raw.receive_all()[0]
+    finally:
+        for raw in stalled:
+            raw.close()
+
+
+@pytest.fixture
+def small_disk(httpd, as_root):
+    """httpd's directory for temporary files is full with less than a megabyte."""
+    path = httpd.mkdir("small")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k,mode=1777", "tmpfs", path],
+                   check=True)
+    httpd.environment["TMPDIR"] = str(path)
+    yield path
+    httpd.stop()
+    subprocess.run(["umount", path], check=True)
+
+
+def test_full_disk_streams_an_upload_and_loses_nothing(one_thread, small_disk):
+    httpd = one_thread()
+    httpd.expect_log("CGW0135")
+    body = BLOCK * 60
+    answer = httpd.request("/echo", "POST", body)
+    assert (answer.status, answer.body) == (200, body)
+    assert httpd.wait_log("No space left on device: .*CGW0135")
 
 
 def test_what_precedes_a_pause_arrives_before_it(one_thread):

@@ -133,14 +133,14 @@ def test_a_buffered_chunked_body_has_its_length(httpd, site):
 
 
 def test_a_streamed_chunked_body_ends_by_itself(httpd, site):
-    site("info.wsgi", "CGatewayBodyBuffer 16")
+    site("info.wsgi", "CGatewayBodyBuffer 16 0")
     told = httpd.request("/", "POST", chunks(b"x" * 5000, 500), chunked=True).json()
     assert len(told["body"]) == 5000
     assert told["terminated"] is True
     assert "CONTENT_LENGTH" not in told["request"]
 
 
-@pytest.mark.parametrize("buffer", ["0", "64K", "8M"])
+@pytest.mark.parametrize("buffer", ["0", "64K", "64K 1M", "8M"])
 def test_a_body_of_five_megabytes_arrives_whole(httpd, site, buffer):
     site("validated.wsgi", f"CGatewayBodyBuffer {buffer}")
     body = bytes(range(256)) * 4 * 5120
