@@ -55,6 +55,13 @@ static const struct frame_rule *find_rule(uint8_t type)
     return NULL;
 }
 
+uint32_t cgw_frame_longest(uint8_t type)
+{
+    const struct frame_rule *rule = find_rule(type);
+
+    return rule ? rule->longest : 0;
+}
+
 static const char *const key_names[] = {
     NULL,
 #define X(name) #name,

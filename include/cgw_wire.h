@@ -104,6 +104,8 @@ const char *cgw_wire_strerror(enum cgw_wire_status status);
 enum cgw_wire_status cgw_frame_decode(struct cgw_frame *out,
                                       const uint8_t *bytes, size_t len,
                                       enum cgw_sender from);
+/* The longest payload of a type of the table; 0 for another. */
+uint32_t cgw_frame_longest(uint8_t type);
 /* Encode a header into 8 bytes. */
 void cgw_frame_encode(uint8_t *bytes, uint8_t type, uint8_t flags,
                       uint32_t length);

@@ -120,15 +120,25 @@ void cgwm_head_apply_to_error(const cgwm_head *head, request_rec *r)
     }
 }
 
-/* httpd sends headers_out with it. */
+/* httpd sends headers_out with it, and nothing to clients of HTTP/1.0 (RFC 9110,
+ * 15.2). The response that contains a subrequest has begun long since. */
 void cgwm_head_send_interim(const cgwm_head *head, request_rec *r)
 {
-    apr_table_t *kept = r->headers_out;
+    apr_table_t *headers = r->headers_out;
+    int status = r->status;
+    const char *line = r->status_line;
 
+    if (r->main) {
+        return;
+    }
+    if (head->type) {
+        apr_table_setn(head->headers, "Content-Type", head->type);
+    }
     r->headers_out = head->headers;
     r->status = head->status;
-    r->status_line = NULL;
+    r->status_line = head->line;
     ap_send_interim_response(r, 1);
-    r->status = HTTP_OK;
-    r->headers_out = kept;
+    r->status = status;
+    r->status_line = line;
+    r->headers_out = headers;
 }

@@ -252,6 +252,7 @@ static void take_interim(cgwm_response *res, const uint8_t *payload, size_t len)
         return;
     }
     cgwm_head_send_interim(&head, res->r);
+    res->client_gone = res->client_gone || res->r->connection->aborted;
 }
 
 static void take_end(cgwm_response *res)

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "callable.h"
 #include "errors.h"
 #include "input.h"
 
@@ -235,7 +236,9 @@ PyObject *cgww_environ_build(struct cgww_request *r, const uint8_t *payload,
         || set_object(dict, w->name_input, cgww_input_new(r))
         || set_object(dict, w->name_errors, cgww_errors_new(r))
         || set_object(dict, w->name_client_disconnected,
-                      cgww_request_gone_function(r))
+                      cgww_callable_new(r, &cgww_client_disconnected))
+        || set_object(dict, w->name_send_interim,
+                      cgww_callable_new(r, &cgww_send_interim))
         || ((r->wire.flags & CGW_REQUEST_HTTPS)
             && PyDict_SetItem(dict, w->name_url_scheme, w->name_https))) {
         Py_XDECREF(dict);

@@ -4,8 +4,6 @@
 
 #include "cgw_header.h"
 
-#define LONGEST ((size_t)1 << 20)     /* a HEAD frame */
-
 /* A str as Latin-1 bytes: new reference, or NULL with an exception that names
  * `what`. */
 static PyObject *latin1(PyObject *text, const char *what)
@@ -144,6 +142,19 @@ static int take_status(struct cgww_head *head, PyObject *status)
     return 0;
 }
 
+static int check_size(const struct cgww_head *head)
+{
+    uint32_t longest = cgw_frame_longest(head->type);
+
+    if (head->buf->failed || head->buf->len > longest - CGW_HEAD_FIXED) {
+        PyErr_Format(PyExc_ValueError,
+                     "the response headers are larger than %u KiB",
+                     (unsigned)(longest >> 10));
+        return -1;
+    }
+    return 0;
+}
+
 int cgww_head_take(struct cgww_head *head, PyObject *status,
                    PyObject *headers)
 {
@@ -152,23 +163,18 @@ int cgww_head_take(struct cgww_head *head, PyObject *status,
     if (take_status(head, status) != 0 || take_headers(head, headers) != 0) {
         return -1;
     }
-    if (head->buf->failed || head->buf->len > LONGEST - CGW_HEAD_FIXED) {
-        PyErr_SetString(PyExc_ValueError,
-                        "the response headers are larger than 1 MiB");
-        return -1;
-    }
-    return 0;
+    return check_size(head);
 }
 
 void cgww_head_put(const struct cgww_head *head, struct cgw_buf *out,
-                   uint8_t type, uint8_t flags)
+                   uint8_t flags)
 {
     const struct cgw_buf *kept = head->buf;
     struct cgw_head wire = {.status = head->status,
                             .reason = (const char *)kept->data,
                             .reason_len = head->reason_len,
                             .content_length = head->length};
-    size_t start = cgw_frame_open(out, type, flags);
+    size_t start = cgw_frame_open(out, (uint8_t)head->type, flags);
 
     cgw_put_head(out, &wire);
     cgw_buf_put(out, kept->data + head->reason_len,

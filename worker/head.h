@@ -11,6 +11,7 @@
 #include "cgw_wire.h"
 
 struct cgww_head {
+    enum cgw_frame_type type;   /* HEAD or INTERIM */
     struct cgw_buf *buf;        /* reason, then pairs */
     uint16_t status;
     size_t reason_len;
@@ -18,13 +19,14 @@ struct cgww_head {
 };
 
 /* Take over a status ("NNN Reason") and a list of (name, value), in place of
- * what is in head->buf. 0, or -1 with an exception set, which is about the
- * arguments. Whether the status suits is the caller's to check. */
+ * what is in head->buf; `type` and `buf` are set before. 0, or -1 with an
+ * exception set, which is about the arguments. Whether the status suits is the
+ * caller's to check. */
 int cgww_head_take(struct cgww_head *head, PyObject *status,
                    PyObject *headers);
 
-/* Append it as a frame, HEAD or INTERIM. */
+/* Append it as a frame. */
 void cgww_head_put(const struct cgww_head *head, struct cgw_buf *out,
-                   uint8_t type, uint8_t flags);
+                   uint8_t flags);
 
 #endif

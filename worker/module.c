@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 
+#include "callable.h"
 #include "cgw_control.h"
 #include "environ.h"
 #include "errors.h"
@@ -263,7 +264,8 @@ static int module_exec(PyObject *module)
         || make_type(&w->input_type, &cgww_input_spec)
         || make_type(&w->errors_type, &cgww_errors_spec)
         || make_type(&w->starter_type, &cgww_starter_spec)
-        || make_type(&w->file_wrapper_type, &cgww_file_wrapper_spec)) {
+        || make_type(&w->file_wrapper_type, &cgww_file_wrapper_spec)
+        || make_type(&w->callable_type, &cgww_callable_spec)) {
         return -1;
     }
 #define X(sym, value)                                                         \
@@ -284,6 +286,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(w->errors_type);
     Py_VISIT(w->starter_type);
     Py_VISIT(w->file_wrapper_type);
+    Py_VISIT(w->callable_type);
     Py_VISIT(w->application);
     Py_VISIT(w->report);
     Py_VISIT(w->sendable);
@@ -300,6 +303,7 @@ static int module_clear(PyObject *module)
     Py_CLEAR(w->errors_type);
     Py_CLEAR(w->starter_type);
     Py_CLEAR(w->file_wrapper_type);
+    Py_CLEAR(w->callable_type);
     Py_CLEAR(w->application);
     Py_CLEAR(w->report);
     Py_CLEAR(w->sendable);

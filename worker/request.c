@@ -92,53 +92,58 @@ bool cgww_request_log(struct cgww_request *r, enum cgw_log_level level,
     return ok;
 }
 
-void cgww_request_continue(struct cgww_request *r)
+/* With send_lock: nobody else can send the head meanwhile. */
+static enum cgww_interim send_interim_locked(struct cgww_request *r,
+                                             struct cgww_output *out)
 {
-    static const struct cgw_head head = {.status = 100,
-                                         .content_length = CGW_LENGTH_UNKNOWN,
-                                         .reason = "Continue",
-                                         .reason_len = 8};
-    struct cgw_buf buf = {0};
-
-    if (!(r->wire.flags & CGW_REQUEST_CONTINUE)
-        || r->response.state >= CGWW_RESPONSE_SENT || r->thread->out.len > 0) {
-        return;
+    if (!r->thread || r->response.state >= CGWW_RESPONSE_SENT) {
+        return CGWW_INTERIM_LATE;
     }
-    r->wire.flags &= (uint16_t)~CGW_REQUEST_CONTINUE;
-    size_t start = cgw_frame_open(&buf, CGW_FRAME_INTERIM, 0);
-    cgw_put_head(&buf, &head);
-    cgw_frame_close(&buf, start);
-    if (!buf.failed) {
-        struct cgww_output out = {.iov = {{buf.data, buf.len}}, .file = -1};
-        send_bytes(r, &out); /* httpd that has hung up: the read finds out */
-    }
-    cgw_buf_free(&buf);
+    r->response.broken = r->response.broken || send_locked(r, out) != 0;
+    return r->response.broken ? CGWW_INTERIM_GONE : CGWW_INTERIM_SENT;
 }
 
-/* ---- client_disconnected ------------------------------------------------ */
-
-static PyObject *client_disconnected(PyObject *self, PyObject *unused)
+enum cgww_interim cgww_request_interim(struct cgww_request *r,
+                                       const struct cgww_head *head)
 {
-    struct cgww_request *r = (struct cgww_request *)self;
+    struct cgw_buf buf = {0};
+    enum cgww_interim rv = CGWW_INTERIM_NO_MEMORY;
+
+    cgww_head_put(head, &buf, 0);
+    if (!buf.failed) {
+        struct cgww_output out = {.iov = {{buf.data, buf.len}}, .file = -1};
+        cgww_lock(&r->send_lock);
+        rv = send_interim_locked(r, &out);
+        pthread_mutex_unlock(&r->send_lock);
+    }
+    cgw_buf_free(&buf);
+    return rv;
+}
+
+void cgww_request_continue(struct cgww_request *r)
+{
+    static char reason[] = "Continue";
+    struct cgw_buf text = {.data = (uint8_t *)reason, .len = sizeof(reason) - 1};
+    const struct cgww_head head = {.type = CGW_FRAME_INTERIM, .buf = &text,
+                                   .status = 100, .reason_len = text.len,
+                                   .length = CGW_LENGTH_UNKNOWN};
+
+    if (r->wire.flags & CGW_REQUEST_CONTINUE) {
+        r->wire.flags &= (uint16_t)~CGW_REQUEST_CONTINUE;
+        cgww_request_interim(r, &head); /* failed: the read finds out */
+    }
+}
+
+bool cgww_request_gone(struct cgww_request *r)
+{
     bool gone = true;
 
-    (void)unused;
     if (r->thread && !r->response.broken) {
         cgww_lock(&r->recv_lock);
         gone = !r->thread || cgww_connection_gone(&r->thread->conn);
         pthread_mutex_unlock(&r->recv_lock);
     }
-    return PyBool_FromLong(gone);
-}
-
-static PyMethodDef gone_def = {
-    "client_disconnected", client_disconnected, METH_NOARGS,
-    "client_disconnected() -> bool\n\nHas the client of this request gone? "
-    "Never waits; True also after the end of the request."};
-
-PyObject *cgww_request_gone_function(struct cgww_request *r)
-{
-    return PyCFunction_NewEx(&gone_def, (PyObject *)r, NULL);
+    return gone;
 }
 
 /* ---- life --------------------------------------------------------------- */

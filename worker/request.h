@@ -65,7 +65,18 @@ bool cgww_request_log(struct cgww_request *r, enum cgw_log_level level,
  * 10.1.1). Once, and not any more when the response has begun. */
 void cgww_request_continue(struct cgww_request *r);
 
-/* environ["cgateway.client_disconnected"] */
-PyObject *cgww_request_gone_function(struct cgww_request *r);
+enum cgww_interim {
+    CGWW_INTERIM_SENT,
+    CGWW_INTERIM_LATE,          /* the response has begun, or ended */
+    CGWW_INTERIM_GONE,          /* httpd has hung up */
+    CGWW_INTERIM_NO_MEMORY
+};
+
+/* Send an INTERIM frame at once. From any thread. */
+enum cgww_interim cgww_request_interim(struct cgww_request *r,
+                                       const struct cgww_head *head);
+
+/* Has the client gone? Never waits; true after the end of the request, too. */
+bool cgww_request_gone(struct cgww_request *r);
 
 #endif

@@ -39,6 +39,7 @@ static int set_response(struct cgww_request *r, PyObject *status,
     struct cgww_response *res = &r->response;
 
     res->state = CGWW_RESPONSE_NONE;
+    res->head.type = CGW_FRAME_HEAD;
     res->head.buf = &r->thread->head;
     if (cgww_head_take(&res->head, status, headers) != 0) {
         return -1;

@@ -15,12 +15,13 @@
     X(close, "close") X(read, "read") X(write, "write")                       \
     X(input, "wsgi.input") X(errors, "wsgi.errors")                           \
     X(url_scheme, "wsgi.url_scheme") X(https, "https") X(empty, "")           \
-    X(client_disconnected, "cgateway.client_disconnected")
+    X(client_disconnected, "cgateway.client_disconnected")                    \
+    X(send_interim, "cgateway.send_interim")
 
 struct cgww_worker {
     PyObject *module;           /* borrowed: the module owns this struct */
     PyTypeObject *request_type, *input_type, *errors_type, *starter_type,
-        *file_wrapper_type;
+        *file_wrapper_type, *callable_type;
 #define X(field, text) PyObject *name_##field;
     CGWW_NAMES(X)
 #undef X

@@ -7,6 +7,8 @@
                                         None where mod_cgateway does not run it
     cgateway.client_disconnected(environ)
                                         has the client of this request gone?
+    cgateway.send_interim(environ, status, headers)
+                                        a 1xx response, as 103 Early Hints
     cgateway.ClientDisconnected         raised by wsgi.input when the request
                                         body broke off, and by write()
 
@@ -14,7 +16,8 @@ The module can be imported anywhere, also by a management command.
 """
 
 __version__ = "0.1.0"
-__all__ = ["ClientDisconnected", "client_disconnected", "group"]
+__all__ = ["ClientDisconnected", "client_disconnected", "group",
+           "send_interim"]
 
 #: Name of the process group that this process belongs to.
 group = None
@@ -30,3 +33,17 @@ def client_disconnected(environ):
     worthless then. False where the server cannot tell."""
     ask = environ.get("cgateway.client_disconnected")
     return bool(ask and ask())
+
+
+def send_interim(environ, status, headers):
+    """Send an interim response (1xx) to the client now, ahead of the response:
+
+        send_interim(environ, "103 Early Hints",
+                     [("Link", "</site.css>; rel=preload; as=style")])
+
+    A no-op where the server or the client's protocol knows none. Raises
+    ValueError or TypeError for what is no interim response, RuntimeError once
+    the response has begun."""
+    send = environ.get("cgateway.send_interim")
+    if send:
+        send(status, headers)
