@@ -210,6 +210,8 @@ enum cgw_wire_status cgw_request_decode(struct cgw_request *out,
     out->flags = cgw_get_u16(payload + 2);
     out->deadline_ms = cgw_get_u32(payload + 4);
     out->id = cgw_get_u64(payload + 8);
+    out->sent_us = cgw_get_u64(payload + 16);
+    out->queue_ms = cgw_get_u32(payload + 24);
     out->pairs = CGW_REQUEST_FIXED;
     return CGW_WIRE_OK;
 }
@@ -352,6 +354,8 @@ void cgw_put_request(struct cgw_buf *buf, const struct cgw_request *req)
     cgw_put_u16(buf, req->flags);
     cgw_put_u32(buf, req->deadline_ms);
     cgw_put_u64(buf, req->id);
+    cgw_put_u64(buf, req->sent_us);
+    cgw_put_u32(buf, req->queue_ms);
 }
 
 void cgw_put_head(struct cgw_buf *buf, const struct cgw_head *head)

@@ -308,3 +308,13 @@ void cgwd_group_unlink(const cgwd_group *group)
         unlink(group->spec->socket);
     }
 }
+
+void cgwd_group_total(const cgwd_group *group, struct cgw_totals *totals)
+{
+    *totals = group->gone;
+    for (const cgwd_generation *g = group->generations; g; g = g->next) {
+        for (const cgwd_process *p = g->processes; p; p = p->next) {
+            cgwd_board_total(&p->board, totals);
+        }
+    }
+}

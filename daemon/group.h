@@ -35,6 +35,7 @@ typedef struct cgwd_group {
     cgwd_timer retry;           /* of a start that failed; retirement */
     cgwd_backoff backoff;       /* of starting */
     cgwd_failure *failure;      /* NULL: there was none */
+    struct cgw_totals gone;     /* of workers that have gone */
     int refusing;
     cgwd_watch refusal;
     cgwd_timer refusal_pause;
@@ -49,6 +50,8 @@ void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
                        int listener, int log, int restart);
 /* The configuration no longer has it: serve a little longer, then drain. */
 void cgwd_group_retire(cgwd_group *group);
+/* What all its workers have counted since the group began. */
+void cgwd_group_total(const cgwd_group *group, struct cgw_totals *totals);
 /* Remove the socket's file if it is still ours. */
 void cgwd_group_unlink(const cgwd_group *group);
 

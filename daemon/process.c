@@ -193,23 +193,31 @@ static void free_process(cgwd_process *proc)
     cgwd_timer_clear(proc->sup->loop, &proc->lifetime);
     close_watch(proc, &proc->control);
     close_watch(proc, &proc->output);
+    cgwd_board_close(&proc->board);
     free(proc);
+}
+
+/* It has gone. */
+static void bury(cgwd_process *proc)
+{
+    cgwd_supervisor *sup = proc->sup;
+
+    if (proc->pid > 0) {
+        apr_hash_set(sup->processes, &proc->pid, sizeof(proc->pid), NULL);
+    }
+    cgwd_board_total(&proc->board, &proc->generation->group->gone);
+    cgwd_generation_lost(proc->generation, proc);
+    free_process(proc);
+    cgwd_supervisor_check_end(sup);
 }
 
 /* A forked worker that was reaped, or may be, before its pid was known. */
 static void lost_early(cgwd_process *proc)
 {
-    cgwd_supervisor *sup = proc->sup;
-
     cgwd_log(log_of(proc), CGWD_ERROR, CGW_LOGNO(0211)
              "%s: a worker ended right after fork, before it could serve; a "
              "limit on processes or memory is a likely cause", name_of(proc));
-    if (proc->pid > 0) {
-        apr_hash_set(sup->processes, &proc->pid, sizeof(proc->pid), NULL);
-    }
-    cgwd_generation_lost(proc->generation, proc);
-    free_process(proc);
-    cgwd_supervisor_check_end(sup);
+    bury(proc);
 }
 
 /* It will say nothing more. */
@@ -364,6 +372,11 @@ struct ends {
     int control[2], output[2]; /* [0] ours */
 };
 
+static unsigned threads_of(const cgwd_generation *gen)
+{
+    return (unsigned)gen->spec->threads;
+}
+
 static void close_pair(int *fds)
 {
     close(fds[0]);
@@ -474,9 +487,29 @@ static uint64_t allowed_requests(const cgwd_generation *gen)
                       + cgwd_jitter(gen->spec->max_requests_jitter));
 }
 
+/* Tells the template to fork; closes what it was sent. 0 or an errno. */
+static int order_fork(const cgwd_generation *gen, const struct ends *ends,
+                      cgwd_board *board)
+{
+    int fds[] = {ends->control[1], ends->output[1],
+                 cgwd_board_open(board, threads_of(gen))};
+    int err = fds[2] < 0 ? errno
+                         : cgw_message_send(gen->template->control.fd,
+                                            CGW_MSG_FORK, allowed_requests(gen),
+                                            fds, 3);
+
+    for (int i = 0; i < 3; i++) {
+        if (fds[i] >= 0) {
+            close(fds[i]);
+        }
+    }
+    return err;
+}
+
 cgwd_process *cgwd_process_fork(cgwd_generation *gen)
 {
     struct ends ends;
+    cgwd_board board = {0};
     cgwd_process *proc = NULL;
     int err = open_ends(&ends);
 
@@ -484,30 +517,39 @@ cgwd_process *cgwd_process_fork(cgwd_generation *gen)
         cannot_start(gen, err);
         return NULL;
     }
-    int fds[2] = {ends.control[1], ends.output[1]};
-    err = cgw_message_send(gen->template->control.fd, CGW_MSG_FORK,
-                           allowed_requests(gen), fds, 2);
-    close(ends.control[1]);
-    close(ends.output[1]);
+    err = order_fork(gen, &ends, &board);
     if (!err) {
         proc = create(gen, &ends, CGWD_PROCESS_LAUNCHING, 0);
         err = ENOMEM;
     }
     if (!proc) {
         cannot_start(gen, err);
+        cgwd_board_close(&board);
         close(ends.control[0]);
         close(ends.output[0]);
+        return NULL;
     }
+    proc->board = board;
     return proc;
 }
 
 /* ---- orders ------------------------------------------------------------- */
 
-int cgwd_process_serve(cgwd_process *proc)
+void cgwd_process_serve(cgwd_process *proc)
 {
+    int fd = cgwd_board_open(&proc->board, threads_of(proc->generation));
+    int err = fd < 0 ? errno
+                     : cgw_message_send(proc->control.fd, CGW_MSG_SERVE,
+                                        allowed_requests(proc->generation), &fd, 1);
+
     cgwd_process_set_state(proc, CGWD_PROCESS_LAUNCHING, "imported");
-    return cgw_message_send(proc->control.fd, CGW_MSG_SERVE,
-                            allowed_requests(proc->generation), NULL, 0);
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (err) {
+        cannot_start(proc->generation, err);
+        cgwd_process_kill(proc);
+    }
 }
 
 void cgwd_process_drain(cgwd_process *proc)
@@ -580,8 +622,5 @@ void cgwd_process_reaped(cgwd_supervisor *sup, pid_t pid, int status)
     }
     end_line(proc);
     write_obituary(proc, status);
-    apr_hash_set(sup->processes, &proc->pid, sizeof(proc->pid), NULL);
-    cgwd_generation_lost(proc->generation, proc);
-    free_process(proc);
-    cgwd_supervisor_check_end(sup);
+    bury(proc);
 }

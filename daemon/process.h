@@ -2,6 +2,7 @@
 #ifndef CGWD_PROCESS_H
 #define CGWD_PROCESS_H
 
+#include "board.h"
 #include "log.h"
 #include "supervisor.h"
 
@@ -33,6 +34,7 @@ typedef struct cgwd_process {
                                        retired, DRAINING */
     cgwd_timer lifetime;            /* of SERVING */
     cgwd_watch control, output;     /* fd -1: closed */
+    cgwd_board board;               /* of a worker */
     char line[CGWD_LINE_MAX];       /* output that has no line end yet */
     size_t line_len;
     char last_words[256];
@@ -48,8 +50,9 @@ cgwd_process *cgwd_process_exec(struct cgwd_generation *gen);
 /* A worker forked by the generation's template; its pid comes later. */
 cgwd_process *cgwd_process_fork(struct cgwd_generation *gen);
 
-/* Tell it to serve, to drain (a template: to end). 0 or errno. */
-int cgwd_process_serve(cgwd_process *proc);
+/* Tell it to serve (it is killed where that fails), to drain (a template: to
+ * end). */
+void cgwd_process_serve(cgwd_process *proc);
 void cgwd_process_drain(cgwd_process *proc);
 /* Mark it as one that waits for its successor. */
 void cgwd_process_leave(cgwd_process *proc, const char *why);

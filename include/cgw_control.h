@@ -36,9 +36,11 @@
  *      supervisor -> process
  *        FORK     become a template: fork a worker (twice, so that it is the
  *                 supervisor's child); descriptors: [0] its control channel,
- *                 [1] its output pipe (stdout and stderr); arg = how many
- *                 requests the worker may serve before it says WORN, 0: any
- *        SERVE    be a worker: start the threads, accept requests; arg as FORK's
+ *                 [1] its output pipe (stdout and stderr), [2] its scoreboard
+ *                 (cgw_scoreboard.h); arg = how many requests the worker may
+ *                 serve before it says WORN, 0: any
+ *        SERVE    be a worker: start the threads, accept requests; arg as
+ *                 FORK's; descriptors: [0] its scoreboard
  *        DRAIN    stop accepting, finish what runs, exit 0
  *
  *    The supervisor learns a forked worker's pid from SCM_CREDENTIALS
@@ -48,7 +50,7 @@
 
 #include <stdint.h>
 
-#define CGW_CONTROL_VERSION 2
+#define CGW_CONTROL_VERSION 3
 #define CGW_CONTROL_MAGIC 0x31574743u /* "CGW1" */
 
 /* Descriptors that a program inherits. */
@@ -89,7 +91,7 @@ struct cgw_message {
     uint64_t arg;
 };
 
-#define CGW_MESSAGE_MAX_FDS 2
+#define CGW_MESSAGE_MAX_FDS 3
 
 /* Both wait while the peer's queue is full or empty unless the descriptor is
  * non-blocking. Descriptors are received close-on-exec. Return 0 or an errno:

@@ -31,7 +31,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CGW_WIRE_VERSION 1
+#define CGW_WIRE_VERSION 2
 #define CGW_FRAME_HEADER_SIZE 8
 #define CGW_FRAME_LAST 0x01
 
@@ -160,8 +160,10 @@ enum cgw_wire_status cgw_pair_decode(struct cgw_pair *out,
                                      size_t *pos);
 
 /* ---- REQUEST -----------------------------------------------------------
- * u16 version, u16 flags, u32 deadline in ms (0: none), u64 id, then pairs */
-#define CGW_REQUEST_FIXED 16
+ * u16 version, u16 flags, u32 deadline in ms (0: none), u64 id, u64 when httpd
+ * sent it (us of CLOCK_MONOTONIC), u32 how long it may wait for a worker in ms
+ * (0: for ever), then pairs */
+#define CGW_REQUEST_FIXED 28
 #define CGW_REQUEST_HAS_BODY   0x0001  /* BODY frames will follow */
 #define CGW_REQUEST_HTTPS      0x0002  /* wsgi.url_scheme is https */
 #define CGW_REQUEST_HEAD_ONLY  0x0004  /* only the head of the response is used */
@@ -173,6 +175,8 @@ struct cgw_request {
     uint16_t flags;
     uint32_t deadline_ms;
     uint64_t id;
+    uint64_t sent_us;
+    uint32_t queue_ms;
     size_t pairs;           /* position of the first pair in the payload */
 };
 enum cgw_wire_status cgw_request_decode(struct cgw_request *out,

@@ -8,6 +8,7 @@
 #include "http_protocol.h"
 #include "http_request.h"
 
+#include "cgw_clock.h"
 #include "config.h"
 
 /* Room for the longest name of an environ key that a header can make. */
@@ -266,7 +267,8 @@ void cgwm_environ_put(struct cgw_buf *buf, request_rec *r,
 {
     struct header_writer headers = {.buf = buf, .args = args};
     struct cgw_request request = {.flags = request_flags(r, args),
-                                  .id = (uint64_t)r->connection->id};
+                                  .id = (uint64_t)r->connection->id,
+                                  .sent_us = cgw_clock_us()};
     size_t frame = cgw_frame_open(buf, CGW_FRAME_REQUEST,
                                   args->has_body ? 0 : CGW_FRAME_LAST);
 

@@ -80,6 +80,13 @@ static int make_room(struct cgww_connection *conn, size_t need)
     return 0;
 }
 
+static void note_wait(struct cgww_connection *conn, int flags, bool waits)
+{
+    if (!(flags & MSG_DONTWAIT)) {
+        cgww_slot_waits(conn->slot, waits);
+    }
+}
+
 /* One recv into what is free of the buffer: > 0, 0 at end of file or after an
  * error, -2 when it would wait and must not. */
 static ssize_t fill(struct cgww_connection *conn, size_t need, int flags)
@@ -92,10 +99,12 @@ static ssize_t fill(struct cgww_connection *conn, size_t need, int flags)
     if (conn->cap - conn->start < need && make_room(conn, need) != 0) {
         return 0;
     }
+    note_wait(conn, flags, true);
     do {
         n = recv(conn->fd, conn->data + conn->end, conn->cap - conn->end,
                  flags);
     } while (n < 0 && errno == EINTR);
+    note_wait(conn, flags, false);
     if (n < 0) {
         return errno == EAGAIN ? -2 : 0;
     }
@@ -285,9 +294,11 @@ static ssize_t read_direct(struct cgww_connection *conn, uint8_t *to, size_t n)
     if (n > conn->frame_left) {
         n = conn->frame_left;
     }
+    note_wait(conn, 0, true);
     do {
         got = recv(conn->fd, to, n, 0);
     } while (got < 0 && errno == EINTR);
+    note_wait(conn, 0, false);
     if (got <= 0) {
         conn->body = CGWW_BODY_BROKEN;
         return -1;
@@ -355,8 +366,8 @@ static void advance(struct cgww_output *out, size_t n)
     out->file = -1;
 }
 
-int cgww_connection_send(struct cgww_connection *conn, struct cgww_output *out,
-                         int flags)
+static int send_all(struct cgww_connection *conn, struct cgww_output *out,
+                    int flags)
 {
     union {
         struct cmsghdr align;
@@ -377,4 +388,15 @@ int cgww_connection_send(struct cgww_connection *conn, struct cgww_output *out,
         }
     }
     return 0;
+}
+
+int cgww_connection_send(struct cgww_connection *conn, struct cgww_output *out,
+                         int flags)
+{
+    int rv;
+
+    note_wait(conn, flags, true);
+    rv = send_all(conn, out, flags);
+    note_wait(conn, flags, false);
+    return rv;
 }

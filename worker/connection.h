@@ -15,6 +15,7 @@
 #include <sys/uio.h>
 
 #include "cgw_wire.h"
+#include "slot.h"
 
 enum cgww_body_state {
     CGWW_BODY_MORE,     /* the end has not been seen */
@@ -29,6 +30,7 @@ struct cgww_connection {
     uint32_t frame_left;        /* of the current BODY frame, not consumed */
     bool frame_last;
     enum cgww_body_state body;
+    struct cgw_slot *slot;      /* is told of waits; NULL: none */
 };
 
 enum cgww_receive {

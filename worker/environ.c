@@ -200,7 +200,7 @@ static int set_pairs(struct cgww_request *r, PyObject *dict,
                      const uint8_t *payload, size_t len)
 {
     size_t pos = r->wire.pairs;
-    struct cgw_pair pair;
+    struct cgw_pair pair, method = {.value = ""}, uri = {.value = ""};
 
     while (pos < len) {
         enum cgw_wire_status st = cgw_pair_decode(&pair, payload, len, &pos);
@@ -213,7 +213,15 @@ static int set_pairs(struct cgww_request *r, PyObject *dict,
         if (set_pair(r->worker->environ, dict, &pair) != 0) {
             return -1;
         }
+        if (pair.id == CGW_KEY_REQUEST_METHOD) {
+            method = pair;
+        }
+        else if (pair.id == CGW_KEY_REQUEST_URI) {
+            uri = pair;
+        }
     }
+    cgw_slot_set_text(r->thread->slot, method.value, method.value_len,
+                      uri.value, uri.value_len);
     return 0;
 }
 

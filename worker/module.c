@@ -117,8 +117,8 @@ static PyObject *module_receive(PyObject *module, PyObject *args)
         errno = rv;
         return PyErr_SetFromErrno(PyExc_OSError);
     }
-    return Py_BuildValue("(iKii)", (int)msg.type, (unsigned long long)msg.arg,
-                         fds[0], fds[1]);
+    return Py_BuildValue("(iK(iii))", (int)msg.type, (unsigned long long)msg.arg,
+                         fds[0], fds[1], fds[2]);
 }
 
 static PyObject *module_send(PyObject *module, PyObject *args)
@@ -155,17 +155,17 @@ static PyObject *module_configure(PyObject *module, PyObject *args,
                                   PyObject *kw)
 {
     static char *names[] = {"application", "group", "threads", "processes",
-                            "max_requests", "listen_fd", "report", "sendable",
-                            "gone_error", NULL};
+                            "max_requests", "listen_fd", "board_fd", "report",
+                            "sendable", "gone_error", NULL};
     struct cgww_worker *w = cgww_worker_of(module);
     PyObject *application, *group, *report, *sendable, *gone_error;
     unsigned long long max_requests;
-    int threads, processes, listen_fd, rv;
+    int threads, processes, listen_fd, board_fd, rv;
 
     if (!PyArg_ParseTupleAndKeywords(
-            args, kw, "OUiiKiOOO:configure", names, &application, &group,
-            &threads, &processes, &max_requests, &listen_fd, &report, &sendable,
-            &gone_error)) {
+            args, kw, "OUiiKiiOOO:configure", names, &application, &group,
+            &threads, &processes, &max_requests, &listen_fd, &board_fd, &report,
+            &sendable, &gone_error)) {
         return NULL;
     }
     if (w->environ) {
@@ -178,6 +178,11 @@ static PyObject *module_configure(PyObject *module, PyObject *args,
     replace(&w->report, report);
     replace(&w->sendable, sendable);
     replace(&w->gone_error, gone_error);
+    w->board = cgw_scoreboard_map(board_fd, (unsigned)threads, 1);
+    if (!w->board) {
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    w->board_threads = (unsigned)threads;
     w->environ = cgww_environ_new(w, threads, processes);
     if (!w->environ) {
         return NULL;
@@ -229,7 +234,8 @@ static PyObject *module_name_process(PyObject *module, PyObject *args)
 
 static PyMethodDef module_methods[] = {
     {"receive", module_receive, METH_VARARGS,
-     "receive(fd) -> (type, arg, fd, fd), or None at end of file"},
+     "receive(fd) -> (type, arg, descriptors), or None at end of file; "
+     "descriptors that did not come are -1"},
     {"send", module_send, METH_VARARGS, "send(fd, type, arg=0)"},
     {"configure", (PyCFunction)(void (*)(void))module_configure,
      METH_VARARGS | METH_KEYWORDS, "configure(...): become a worker"},
@@ -325,6 +331,8 @@ static void module_free(void *module)
 #undef X
     cgww_environ_free(w->environ);
     w->environ = NULL;
+    cgw_scoreboard_unmap(w->board, w->board_threads);
+    w->board = NULL;
 }
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec},

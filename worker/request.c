@@ -205,6 +205,7 @@ static void take_connection_back(struct cgww_request *r)
     if (r->response.broken) {
         r->thread->out.len = 0;
     }
+    r->thread->body_bytes = r->response.sent;
     r->thread = NULL;
     pthread_mutex_unlock(&r->send_lock);
     pthread_mutex_unlock(&r->recv_lock);
@@ -234,7 +235,8 @@ static int run_application(struct cgww_request *r, const uint8_t *payload,
 }
 
 void cgww_request_serve(struct cgww_worker *worker, struct cgww_thread *thread,
-                        const struct cgw_frame *frame, const uint8_t *payload)
+                        const struct cgw_request *wire, const uint8_t *payload,
+                        size_t len)
 {
     struct cgww_request *r = request_new(worker, thread);
 
@@ -243,13 +245,8 @@ void cgww_request_serve(struct cgww_worker *worker, struct cgww_thread *thread,
         PyErr_Clear(); /* httpd sees the connection end */
         return;
     }
-    enum cgw_wire_status st = cgw_request_decode(&r->wire, payload,
-                                                 frame->length);
-    if (st != CGW_WIRE_OK) {
-        cgww_fail(r, CGW_FAIL_PROTOCOL, cgw_wire_strerror(st),
-                  strlen(cgw_wire_strerror(st)));
-    }
-    else if (run_application(r, payload, frame->length) != 0) {
+    r->wire = *wire;
+    if (run_application(r, payload, len) != 0) {
         cgww_fail_exception(r);
     }
     cgww_errors_finish(r);

@@ -47,7 +47,8 @@ extern PyType_Spec cgww_request_spec;
 /* Serve a request up to its end; what is left in thread->out is for the
  * caller to send. Never leaves an exception set. */
 void cgww_request_serve(struct cgww_worker *worker, struct cgww_thread *thread,
-                        const struct cgw_frame *frame, const uint8_t *payload);
+                        const struct cgw_request *wire, const uint8_t *payload,
+                        size_t len);
 
 /* A mutex that other threads hold while they wait without the interpreter
  * lock. Called with the interpreter lock, which may be given up meanwhile. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "cgw_clock.h"
 #include "cgw_control.h"
 #include "request.h"
 
@@ -15,6 +16,7 @@
 struct arrival {
     struct cgw_frame frame;
     const uint8_t *payload;
+    struct cgw_request request;
     int error;                      /* ECANCELED: the worker drains */
 };
 
@@ -35,6 +37,8 @@ static void end_connection(struct cgww_thread *t)
         cgww_connection_send(&t->conn, &out, 0);
     }
     cgww_connection_close(&t->conn);
+    cgww_slot_finished(t->slot, t->body_bytes);
+    t->body_bytes = 0;
     t->out.len = 0;
     if (t->out.cap > BUFFER_KEEP || t->out.failed) {
         cgw_buf_free(&t->out);
@@ -53,6 +57,7 @@ static void refuse_request(struct cgww_thread *t, enum cgw_wire_status why)
     cgw_buf_put(&t->out, &kind, 1);
     cgw_buf_put(&t->out, text, strlen(text));
     cgw_frame_close(&t->out, start);
+    cgww_slot_failed(t->slot, CGW_FAIL_PROTOCOL);
 }
 
 /* Read the REQUEST frame of an accepted connection; a peer that is slow with
@@ -68,6 +73,10 @@ static bool receive_request(struct cgww_worker *worker, struct cgww_thread *t,
         pass_place(worker, t);
         got = cgww_connection_request(&t->conn, REQUEST_WAIT_MS, &a->frame,
                                       &a->payload, &why);
+    }
+    if (got == CGWW_RECEIVED) {
+        why = cgw_request_decode(&a->request, a->payload, a->frame.length);
+        got = why == CGW_WIRE_OK ? CGWW_RECEIVED : CGWW_RECEIVE_INVALID;
     }
     if (got == CGWW_RECEIVE_INVALID) {
         refuse_request(t, why);
@@ -85,7 +94,9 @@ static void await_arrival(struct cgww_worker *worker, struct cgww_thread *t,
     while ((a->error = cgww_dispatch_next(&worker->dispatch, &fd)) == 0) {
         t->leading = true;
         cgww_connection_open(&t->conn, fd);
+        cgww_slot_accepted(t->slot);
         if (receive_request(worker, t, a)) {
+            cgww_slot_received(t->slot, &a->request, cgw_clock_us());
             return;
         }
         pass_place(worker, t);
@@ -95,6 +106,11 @@ static void await_arrival(struct cgww_worker *worker, struct cgww_thread *t,
 
 static void thread_enlist(struct cgww_worker *worker, struct cgww_thread *t)
 {
+    unsigned n = atomic_fetch_add(&worker->nthreads, 1);
+
+    t->slot = cgw_scoreboard_slot(worker->board, n);
+    t->conn.slot = t->slot;
+    cgww_slot_begin(t->slot);
     t->next = worker->threads;
     worker->threads = t;
 }
@@ -109,6 +125,7 @@ static void thread_free(struct cgww_worker *worker, struct cgww_thread *t)
     if (*at) {
         *at = t->next;
     }
+    cgww_slot_end(t->slot);
     cgww_connection_destroy(&t->conn);
     cgw_buf_free(&t->out);
     cgw_buf_free(&t->head);
@@ -129,6 +146,11 @@ PyObject *cgww_thread_run(struct cgww_worker *worker)
     struct cgww_thread *t = calloc(1, sizeof(*t));
     struct arrival arrival;
 
+    if (atomic_load(&worker->nthreads) >= worker->board_threads) {
+        free(t);
+        PyErr_SetString(PyExc_RuntimeError, "run() was called too often");
+        return NULL;
+    }
     if (!t || cgww_connection_init(&t->conn) != 0) {
         free(t);
         return PyErr_NoMemory();
@@ -142,7 +164,9 @@ PyObject *cgww_thread_run(struct cgww_worker *worker)
         if (arrival.error != 0) {
             break;
         }
-        cgww_request_serve(worker, t, &arrival.frame, arrival.payload);
+        cgww_slot_running(t->slot);
+        cgww_request_serve(worker, t, &arrival.request, arrival.payload,
+                           arrival.frame.length);
         count_request(worker);
     }
     thread_free(worker, t);
@@ -159,4 +183,5 @@ void cgww_threads_forget(struct cgww_worker *worker)
         cgww_connection_close(&t->conn);
     }
     cgww_dispatch_close(&worker->dispatch);
+    cgw_scoreboard_detach(worker->board, worker->board_threads);
 }

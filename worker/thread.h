@@ -5,6 +5,7 @@
 /* A request thread: accepts, serves, accepts again until the worker drains. */
 
 #include "connection.h"
+#include "slot.h"
 #include "worker.h"
 
 struct cgww_thread {
@@ -12,6 +13,8 @@ struct cgww_thread {
     struct cgw_buf out;         /* frames not sent yet */
     struct cgw_buf head;        /* reason and pairs of the response */
     bool leading;               /* holds the place of the dispatch */
+    struct cgw_slot *slot;      /* its own, of the scoreboard */
+    uint64_t body_bytes;        /* sent by the last request */
     struct cgww_thread *next;
 };
 

@@ -8,6 +8,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "cgw_scoreboard.h"
 #include "dispatch.h"
 
 /* X(field, text): strings made once. */
@@ -36,6 +37,9 @@ struct cgww_worker {
     struct cgww_thread *threads; /* list of those that run */
     unsigned long long max_requests; /* after so many it is worn, 0: never */
     atomic_ullong served;       /* requests */
+    struct cgw_scoreboard *board;
+    unsigned board_threads;     /* slots that it has */
+    atomic_uint nthreads;       /* slots that were taken */
 };
 
 /* The worker of a module object; never NULL. */

@@ -18,7 +18,7 @@ import tempfile
 import threading
 
 MESSAGE = struct.Struct("=IHHQ")
-MAGIC, VERSION = 0x31574743, 2
+MAGIC, VERSION = 0x31574743, 3
 CONFIG, GROUP, COMMIT, ACCEPTED = 1, 2, 3, 4
 BODY, BODY_END, ABORT = 0x02, 0x03, 0x04
 HEAD, FILE, END, INTERIM, LOG, FAIL = 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
@@ -108,7 +108,7 @@ def read_frame(stream):
 
 
 def path_info(payload):
-    pos = 16
+    pos = 28
     while pos < len(payload):
         key = payload[pos]
         pos += 1

@@ -83,7 +83,8 @@ static void malformed_message_is_refused_and_its_descriptors_closed(void **state
     assert_int_equal(cgw_message_recv(pair[1], &msg, fds, NULL), EPROTO);
     assert_int_equal(write(pair[0], &wrong, sizeof(wrong)), sizeof(wrong));
     assert_int_equal(cgw_message_recv(pair[1], &msg, fds, NULL), EPROTO);
-    assert_int_equal(cgw_message_send(pair[0], CGW_MSG_FORK, 0, send, 3), EINVAL);
+    assert_int_equal(cgw_message_send(pair[0], CGW_MSG_FORK, 0, send,
+                                      CGW_MESSAGE_MAX_FDS + 1), EINVAL);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, other), 0);
     close(other[0]);
     close(other[1]);

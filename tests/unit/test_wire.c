@@ -88,7 +88,8 @@ static struct cgw_buf sample_request(void)
 {
     struct cgw_buf buf = {0};
     struct cgw_request req = {.flags = CGW_REQUEST_HTTPS, .deadline_ms = 1500,
-                              .id = 0x1122334455667788u};
+                              .id = 0x1122334455667788u,
+                              .sent_us = 0x99aabbccddeeff00u, .queue_ms = 700};
     size_t frame = cgw_frame_open(&buf, CGW_FRAME_REQUEST, CGW_FRAME_LAST);
 
     cgw_put_request(&buf, &req);
@@ -111,6 +112,8 @@ static void request_round_trip(void **state)
     assert_int_equal(cgw_request_decode(&req, payload, len), CGW_WIRE_OK);
     assert_int_equal(req.deadline_ms, 1500);
     assert_true(req.id == 0x1122334455667788u);
+    assert_true(req.sent_us == 0x99aabbccddeeff00u);
+    assert_int_equal(req.queue_ms, 700);
     size_t pos = req.pairs;
     assert_int_equal(cgw_pair_decode(&pair, payload, len, &pos), CGW_WIRE_OK);
     assert_string_equal(pair.name, "PATH_INFO");

@@ -339,6 +339,15 @@ def forked(env, start):
     return [b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])]
 
 
+def fork_and_return(env, start):
+    ok(start)
+    pid = os.fork()
+    if pid == 0:
+        return [b"child"]
+    os.waitpid(pid, 0)
+    return [b"parent"]
+
+
 @wsgiref.validate.validator
 def valid(env, start):
     stream = env["wsgi.input"]

@@ -15,6 +15,8 @@ import subprocess
 import tempfile
 import time
 
+import scoreboard
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("CGW_TEST_BUILD",
@@ -24,7 +26,7 @@ PATIENCE = 20
 
 READY, FAILED, SERVING, DRAINED, HELLO = 16, 17, 18, 19, 20
 FORK, SERVE, DRAIN = 32, 33, 34
-MAGIC, VERSION = 0x31574743, 2
+MAGIC, VERSION = 0x31574743, 3
 (REQUEST, BODY, BODY_END, ABORT, HEAD, FILE, END, INTERIM, LOG,
  FAIL) = 1, 2, 3, 4, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
 LAST = 1
@@ -67,8 +69,8 @@ def pair(name, value):
     return bytes([number]) + literal + struct.pack("<I", len(value)) + value
 
 
-def request_frame(environ, flags=0, last=True, version=1):
-    fixed = struct.pack("<HHIQ", version, flags, 0, 42)
+def request_frame(environ, flags=0, last=True, version=2):
+    fixed = struct.pack("<HHIQQI", version, flags, 0, 42, 0, 0)
     return frame(REQUEST, fixed + b"".join(pair(k, v) for k, v
                                            in environ.items()), last)
 
@@ -192,6 +194,7 @@ class Group:
         self.listener.bind(self.address)
         self.listener.listen(128)
         self.control, self.output = None, tempfile.TemporaryFile()
+        self.board = scoreboard.Board(threads)
         self.application, self.path, self.python = application, path, python
         self.threads, self.processes, self.fork = threads, processes, fork
         self.environ = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
@@ -247,7 +250,8 @@ class Group:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(PATIENCE)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self.tell(self.control, FORK, [theirs.fileno(), self.output.fileno()])
+        self.tell(self.control, FORK, [theirs.fileno(), self.output.fileno(),
+                                       self.board.fileno()])
         theirs.close()
         data, ancillary, _, _ = ours.recvmsg(64, 256)
         assert struct.unpack("=IHHQ", data)[2] == HELLO
@@ -263,7 +267,7 @@ class Group:
         else:
             self.worker_control = self.control
             self.worker_pid = self.process.pid
-            self.tell(self.control, SERVE)
+            self.tell(self.control, SERVE, [self.board.fileno()])
             assert self.hear(self.control)[0] == SERVING
         return self
 
@@ -312,6 +316,7 @@ class Group:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.process.pid, signal.SIGKILL)
             self.listener.close()
+            self.board.close()
             os.unlink(self.address)
             os.rmdir(self.directory)
         return code

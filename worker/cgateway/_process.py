@@ -142,27 +142,32 @@ def _fork_worker(settings, control, output):
     return True
 
 
+def _close_all(descriptors):
+    for descriptor in descriptors:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
 def _await_role(settings):
-    """Follow the supervisor: how many requests (0: any number) this process may
-    serve, being a worker from here on; None, it has done its work."""
+    """Follow the supervisor: (how many requests this process may serve, 0 being
+    any number, the descriptor of its scoreboard), being a worker from here on;
+    None where it has done its work."""
     frozen = False
     while True:
         message = _cgateway.receive(CONTROL_FD)
         if message is None or message[0] == _cgateway.DRAIN:
             return None
-        kind, max_requests, control, output = message
+        kind, max_requests, descriptors = message
         if kind == _cgateway.SERVE:
-            return max_requests
-        if kind == _cgateway.FORK and control >= 0 and output >= 0:
+            return max_requests, descriptors[0]
+        if kind == _cgateway.FORK and min(descriptors) >= 0:
             if not frozen:
                 gc.collect()
                 gc.freeze()
                 frozen = True
-            if _fork_worker(settings, control, output):
-                return max_requests
-        for descriptor in (control, output):
-            if descriptor >= 0:
-                os.close(descriptor)
+            if _fork_worker(settings, *descriptors[:2]):
+                return max_requests, descriptors[2]
+        _close_all(descriptors)
 
 
 # ---- worker -----------------------------------------------------------------
@@ -203,9 +208,7 @@ def _await_drain():
         message = _cgateway.receive(CONTROL_FD)
         if message is None or message[0] == _cgateway.DRAIN:
             return
-        for descriptor in message[2:]:
-            if descriptor >= 0:
-                os.close(descriptor)
+        _close_all(message[2])
 
 
 def _send_quietly(kind):
@@ -215,12 +218,14 @@ def _send_quietly(kind):
         pass    # the supervisor has gone, which means the same as DRAIN
 
 
-def _serve(settings, application, max_requests):
+def _serve(settings, application, max_requests, board):
     _cgateway.configure(
         application=application, group=settings.group,
         threads=settings.threads, processes=settings.processes,
-        max_requests=max_requests, listen_fd=LISTEN_FD, report=_report.describe,
+        max_requests=max_requests, listen_fd=LISTEN_FD, board_fd=board,
+        report=_report.describe,
         sendable=_files.sendable, gone_error=cgateway.ClientDisconnected)
+    os.close(board)
     os.register_at_fork(after_in_child=_forget_in_child)
     threads = _start_threads(settings)
     _send_quietly(_cgateway.SERVING)
@@ -239,7 +244,7 @@ def main(arguments):
     application = _load(settings)
     flags = READY_FORKABLE if forkable(settings) else 0
     _cgateway.send(CONTROL_FD, _cgateway.READY, flags)
-    max_requests = _await_role(settings)
-    if max_requests is not None:
-        _serve(settings, application, max_requests)
+    role = _await_role(settings)
+    if role is not None:
+        _serve(settings, application, *role)
     sys.exit(0)

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CGWD_BOARD_H
+#define CGWD_BOARD_H
+
+#include "cgw_scoreboard.h"
+
+/* The supervisor's view of a worker's scoreboard: read, never trusted. Zeroed
+ * when new; all zero means that there is nothing to see. */
+typedef struct cgwd_board {
+    struct cgw_scoreboard *map; /* NULL: none (a template) */
+    unsigned threads;
+} cgwd_board;
+
+/* Makes and maps one. Returns the descriptor for the worker, which the caller
+ * closes once it is sent; -1: errno. */
+int cgwd_board_open(cgwd_board *board, unsigned threads);
+void cgwd_board_close(cgwd_board *board);
+/* Adds its counters. */
+void cgwd_board_total(const cgwd_board *board, struct cgw_totals *totals);
+
+#endif
