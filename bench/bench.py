@@ -1,236 +1,152 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Measure mod_cgateway beside its peers: one run, interleaved rounds.
-
-Every contender serves the same application file from the same httpd (event
-MPM, same settings) with 2 processes x 8 threads; the client is wrk over
-keep-alive on 127.0.0.1. All servers run at the same time, idle but for the one
-that is being measured, and rounds go A B C A B C ..., so that a noisy moment
-hits all alike. Prints medians, spread and ratios to the first peer; nothing is
-asserted.
-"""
+"""Measures mod_cgateway beside its peers and beside what httpd can do at best: one
+run, interleaved rounds, the same httpd, applications and number of processes and
+threads. Writes results.md and plots. Fails on a wrong answer, and with --strict on a
+goal that is missed."""
 
 import argparse
 import os
-import re
+import pathlib
 import shutil
-import signal
-import socket
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-MODULES = ["mpm_event", "authz_core", "proxy", "proxy_http", "proxy_uwsgi"]
-MODULE_DIR = "/usr/lib/apache2/modules"
-PROCESSES, THREADS = 2, 8
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "tools"), str(HERE.parent / "tests")]
 
-COMMON = """\
-ServerRoot {root}
-PidFile {root}/pid
-ErrorLog {root}/error.log
-ServerName localhost
-Listen 127.0.0.1:{port}
-DefaultRuntimeDir {root}
-{modules}
-{user}
-StartServers 2
-MinSpareThreads 25
-MaxSpareThreads 200
-ThreadsPerChild 100
-MaxRequestWorkers 200
-ServerLimit 2
-MaxKeepAliveRequests 0
-KeepAlive On
-<Directory />
-    Require all granted
-</Directory>
-"""
+import goals  # noqa: E402
+import ingredients  # noqa: E402
+import measure  # noqa: E402
+import plots  # noqa: E402
+import report  # noqa: E402
+import works  # noqa: E402
+from servers import OURS_NAME, PEERS, Server  # noqa: E402
 
-CONTENDERS = {
-    "mod_cgateway": """\
-LoadModule cgateway_module {build}/mod_cgateway.so
-CGatewayRuntimeDir {root}/cg
-CGatewayApplication {app}
-CGatewayPython /usr/bin/python3
-CGatewayProcesses {processes}
-CGatewayThreads {threads}
-""",
-    "mod_wsgi": """\
-LoadModule wsgi_module {mod_wsgi}
-WSGISocketPrefix {root}/wsgi
-WSGIDaemonProcess bench processes={processes} threads={threads}
-WSGIScriptAlias / {app} process-group=bench application-group=%{{GLOBAL}}
-""",
-    "uwsgi": """\
-ProxyPass / unix:{root}/peer.sock|uwsgi://localhost/
-""",
-    "gunicorn": """\
-ProxyPass / unix:{root}/peer.sock|http://localhost/ enablereuse=on
-""",
-}
+# What is measured with an application's servers beside the works.
+BESIDE = {"hello.wsgi": "syscalls", "django.wsgi": "memory"}
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=3, help="of each measurement")
+    parser.add_argument("--only", action="append", default=[],
+                        help="only work whose name contains this; may be repeated; "
+                        "also syscalls, memory, start")
+    parser.add_argument("--contender", action="append", default=[],
+                        help="only contenders whose name contains this; may be repeated")
+    parser.add_argument("--mod-wsgi", help="a mod_wsgi.so, in place of PyPI's mod_wsgi")
+    parser.add_argument("--output", type=pathlib.Path, default=HERE,
+                        help="directory of results.md and the plots")
+    parser.add_argument("--strict", action="store_true", help="a missed goal is an error")
+    parser.add_argument("--keep", action="store_true",
+                        help="keep the servers' directories with their logs")
+    return parser.parse_args()
 
 
-def wait_until(condition, what, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise SystemExit(f"bench: waited {seconds} s in vain for {what}")
-        time.sleep(0.05)
+class Run:
+    """One run of the benchmark, in a directory of its own."""
 
+    def __init__(self, options):
+        self.options = options
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="cgwb", dir="/tmp"))
+        self.directory.chmod(0o711)
+        self.mod_wsgi, self.versions = ingredients.find_mod_wsgi(
+            options.mod_wsgi, options.contender)
+        self.contenders = ingredients.choose_contenders(options.contender, self.mod_wsgi)
+        self.all_works = works.all_works(self.directory / "data" / "big")
+        self.results, self.counts, self.sizes, self.starts = [], {}, {}, None
 
-class Server:
-    """One httpd with one contender behind it, and its backend where needed."""
+    def is_wanted(self, name):
+        return ingredients.is_wanted(name, self.options.only)
 
-    def __init__(self, name, app, options):
-        self.name, self.app, self.options = name, app, options
-        self.root = Path(tempfile.mkdtemp(prefix="cgwb", dir="/tmp"))
-        self.root.chmod(0o711)
-        self.port = free_port()
-        self.backend = None
+    def work(self, name):
+        return next(w for w in self.all_works if w.name == name)
 
-    def start(self):
-        shutil.copy(HERE / "apps" / self.app, self.root)
-        values = dict(
-            root=self.root, port=self.port, build=self.options.build.resolve(),
-            app=self.root / self.app, processes=PROCESSES, threads=THREADS,
-            mod_wsgi=self.options.mod_wsgi,
-            user="User www-data\nGroup www-data" if os.geteuid() == 0 else "",
-            modules="\n".join(f"LoadModule {m}_module {MODULE_DIR}/mod_{m}.so"
-                              for m in MODULES))
-        conf = self.root / "httpd.conf"
-        conf.write_text((COMMON + CONTENDERS[self.name]).format(**values))
-        self.start_backend()
-        subprocess.run(["apache2", "-f", str(conf), "-k", "start"], check=True)
-        wait_until(self.answers, f"{self.name}, see {self.root}/error.log")
+    def make_servers(self, names, app):
+        servers = [Server(c, app, self.directory, self.options.build, self.mod_wsgi)
+                   for c in self.contenders if c.name in names]
+        for server in servers:
+            shutil.rmtree(server.root, ignore_errors=True)
+            server.prepare()
+        return servers
 
-    def start_backend(self):
-        sock = self.root / "peer.sock"
-        module = self.root / "peer.py"
-        shutil.copy(self.root / self.app, module)
-        commands = {
-            "uwsgi": ["uwsgi", "--plugin", "python3", "--master",
-                      "--processes", str(PROCESSES), "--threads", str(THREADS),
-                      "--socket", str(sock), "--chmod-socket=666",
-                      "--disable-logging", "--wsgi-file", str(module),
-                      "--listen", "128", "--need-app", "--die-on-term"],
-            "gunicorn": ["gunicorn", "-k", "gthread", "-w", str(PROCESSES),
-                         "--threads", str(THREADS), "-b", f"unix:{sock}",
-                         "--umask", "0", "--chdir", str(self.root),
-                         "--keep-alive", "60", "peer:application"],
-        }
-        if self.name in commands:
-            log = open(self.root / "backend.log", "wb")
-            self.backend = subprocess.Popen(commands[self.name], stdout=log,
-                                            stderr=log, cwd=self.root)
-            wait_until(sock.exists, f"{self.name}'s socket, see {log.name}")
+    def measure_work(self, work, servers):
+        print(f"\n{work.name}\n", flush=True)
+        mine = [s for s in servers if s.name in work.contenders]
+        rounds = measure.run_rounds(work, mine, self.options.rounds,
+                                    self.options.seconds)
+        self.results.append((work, rounds))
+        print(report.rate_table(work, rounds), flush=True)
 
-    def answers(self):
-        path = "/" if self.app == "hello.wsgi" else "/short"
-        try:
-            url = f"http://127.0.0.1:{self.port}{path}"
-            return urllib.request.urlopen(url, timeout=5).status == 200
-        except OSError:
-            return False
+    def count_syscalls(self, servers):
+        for server in servers:
+            self.counts[server.name] = measure.count_syscalls(
+                self.work(goals.TRIVIAL), server, self.directory)
+        print("\nsystem calls\n\n" + report.syscall_table(self.counts), flush=True)
 
-    def stop(self):
-        pidfile = self.root / "pid"
-        if pidfile.exists():
-            pid = int(pidfile.read_text())
-            os.kill(pid, signal.SIGTERM)
-            wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "httpd's end")
-        if self.backend:
-            self.backend.terminate()
-            self.backend.wait(30)
-        shutil.rmtree(self.root, ignore_errors=True)
+    def measure_memory(self, servers):
+        self.sizes = measure.memory(servers, self.work(goals.HELLO),
+                                    self.options.seconds)
+        print("\nmemory\n\n" + report.memory_table(self.sizes), flush=True)
 
+    def measure_app(self, app):
+        mine = [w for w in self.all_works if w.app == app]
+        names = {name for w in mine for name in w.contenders}
+        with measure.started(self.make_servers(names, app)) as servers:
+            for work in mine:
+                if self.is_wanted(work.name):
+                    self.measure_work(work, servers)
+            if BESIDE.get(app) == "syscalls" and self.is_wanted("syscalls"):
+                self.count_syscalls(servers)
+            if BESIDE.get(app) == "memory" and self.is_wanted("memory"):
+                self.measure_memory(servers)
 
-def to_ms(text):
-    number, unit = re.match(r"([\d.]+)(us|ms|s)", text).groups()
-    return float(number) * {"us": 1e-3, "ms": 1, "s": 1e3}[unit]
+    def measure_starts(self):
+        servers = self.make_servers([OURS_NAME, *PEERS], "django.wsgi")
+        self.starts = measure.cold_starts(servers, self.options.rounds)
+        print("\ncold start\n\n" + report.start_table(self.starts), flush=True)
 
+    def measure_all(self):
+        for app in dict.fromkeys(w.app for w in self.all_works):
+            names = [w.name for w in self.all_works if w.app == app]
+            if any(map(self.is_wanted, [*names, BESIDE.get(app, names[0])])):
+                self.measure_app(app)
+        if self.is_wanted("start"):
+            self.measure_starts()
 
-def measure(server, path, connections, seconds):
-    out = subprocess.run(
-        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
-         f"http://127.0.0.1:{server.port}{path}"],
-        capture_output=True, text=True, check=True).stdout
-    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
-    if bad:
-        raise SystemExit(f"bench: {server.name}: {bad[1]} failed responses")
-    return (float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]),
-            to_ms(re.search(r"50%\s+(\S+)", out)[1]),
-            to_ms(re.search(r"99%\s+(\S+)", out)[1]))
+    def judge(self):
+        by_name = {work.name: rounds for work, rounds in self.results}
+        return goals.judge(by_name, self.counts, self.sizes)
 
-
-WORK = [  # name, application, path, connections
-    ("trivial, c=16", "hello.wsgi", "/", 16),
-    ("trivial, c=1", "hello.wsgi", "/", 1),
-    ("trivial, c=64", "hello.wsgi", "/", 64),
-    ("sleep 10 ms, c=64", "work.wsgi", "/sleep10", 64),
-]
-
-
-def report(name, results):
-    print(f"\n### {name}\n")
-    print("| contender | requests/s | spread | p50 ms | p99 ms "
-          f"| {next(iter(results))} / this |")
-    print("|---|---|---|---|---|---|")
-    ours = statistics.median(r[0] for r in next(iter(results.values())))
-    for contender, rounds in results.items():
-        rate = statistics.median(r[0] for r in rounds)
-        spread = max(r[0] for r in rounds) - min(r[0] for r in rounds)
-        print(f"| {contender} | {rate:,.0f} | {100 * spread / rate:.0f} % "
-              f"| {statistics.median(r[1] for r in rounds):.2f} "
-              f"| {statistics.median(r[2] for r in rounds):.2f} "
-              f"| {ours / rate:.2f} |", flush=True)
-
-
-def run(options):
-    for name, app, path, connections in WORK:
-        if options.only and options.only not in name:
-            continue
-        servers = [Server(c, app, options) for c in options.contenders]
-        try:
-            for server in servers:
-                server.start()
-            results = {server.name: [] for server in servers}
-            for _ in range(options.rounds):
-                for server in servers:
-                    results[server.name].append(
-                        measure(server, path, connections, options.seconds))
-            report(name, results)
-        finally:
-            for server in servers:
-                server.stop()
+    def remove(self):
+        if self.options.keep:
+            print(f"bench: kept {self.directory}", flush=True)
+        else:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build", type=Path, default=Path("build"))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--only", help="work whose name contains this")
-    parser.add_argument("--mod-wsgi", default=f"{MODULE_DIR}/mod_wsgi.so",
-                        help="another mod_wsgi.so")
-    parser.add_argument("contenders", nargs="*", default=list(CONTENDERS))
-    options = parser.parse_args()
-    unknown = set(options.contenders) - set(CONTENDERS)
-    if unknown:
-        parser.error(f"unknown contender {unknown.pop()}; "
-                     f"one of {', '.join(CONTENDERS)}")
-    run(options)
+    options = parse_arguments()
+    run = Run(options)
+    try:
+        ingredients.build_limits(options.build / "bench")
+        ingredients.make_data(run.directory)
+        run.measure_all()
+    finally:
+        run.remove()
+    options.output.mkdir(parents=True, exist_ok=True)
+    judged = run.judge()
+    report.write(options.output / "results.md", run, judged,
+                 plots.draw(options.output, run.results))
+    print("\n" + report.goal_table(judged), flush=True)
+    if options.strict and not all(met for *_, met in judged):
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("LC_ALL", "C.UTF-8")
     sys.exit(main())

@@ -28,6 +28,7 @@ TEST='libcmocka-dev: has_header cmocka.h
 clang: command -v clang
 LIBCLANG_RT: has_fuzzer
 curl: command -v curl
+wrk: command -v wrk
 git: command -v git
 openssl: command -v openssl
 universal-ctags: ctags --version | grep Universal
@@ -38,6 +39,11 @@ python3-pip: /usr/bin/python3 -m pip --version
 python3-dbg: command -v python3-dbg'
 
 BENCH='wrk: command -v wrk
+curl: command -v curl
+strace: command -v strace
+python3-venv: /usr/bin/python3 -c "import ensurepip"
+python3-pip: /usr/bin/python3 -m pip --version
+python3-matplotlib: /usr/bin/python3 -c "import matplotlib"
 libapache2-mod-wsgi-py3: false
 gunicorn: command -v gunicorn
 uwsgi-core: command -v uwsgi
