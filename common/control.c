@@ -20,11 +20,18 @@ const char *cgw_message_name(unsigned type)
 int cgw_message_send(int fd, enum cgw_message_type type, uint64_t arg,
                      const int *fds, int nfds)
 {
+    return cgw_message_send_text(fd, type, arg, "", fds, nfds);
+}
+
+int cgw_message_send_text(int fd, enum cgw_message_type type, uint64_t arg,
+                          const char *text, const int *fds, int nfds)
+{
+    size_t len = strlen(text);
     struct cgw_message msg = {.magic = CGW_CONTROL_MAGIC,
                               .version = CGW_CONTROL_VERSION,
                               .type = (uint16_t)type,
                               .arg = arg};
-    struct iovec iov = {.iov_base = &msg, .iov_len = sizeof(msg)};
+    struct iovec iov = {.iov_base = &msg, .iov_len = CGW_MESSAGE_FIXED + len};
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(int) * CGW_MESSAGE_MAX_FDS)];
@@ -32,9 +39,10 @@ int cgw_message_send(int fd, enum cgw_message_type type, uint64_t arg,
     struct msghdr hdr = {.msg_iov = &iov, .msg_iovlen = 1};
     ssize_t n;
 
-    if (nfds < 0 || nfds > CGW_MESSAGE_MAX_FDS) {
+    if (nfds < 0 || nfds > CGW_MESSAGE_MAX_FDS || len > CGW_MESSAGE_TEXT_MAX) {
         return EINVAL;
     }
+    memcpy(msg.text, text, len);
     if (nfds > 0) {
         size_t size = sizeof(int) * (size_t)nfds;
         memset(&ancillary, 0, sizeof(ancillary));
@@ -100,10 +108,22 @@ static void close_all(int *fds)
     }
 }
 
+/* Whether n bytes are a message; terminates its text. */
+static int is_sound(struct cgw_message *msg, size_t n)
+{
+    if (n < CGW_MESSAGE_FIXED || msg->magic != CGW_CONTROL_MAGIC
+        || msg->version != CGW_CONTROL_VERSION) {
+        return 0;
+    }
+    msg->text[n - CGW_MESSAGE_FIXED] = '\0';
+    return strlen(msg->text) == n - CGW_MESSAGE_FIXED;
+}
+
 int cgw_message_recv(int fd, struct cgw_message *out,
                      int fds[CGW_MESSAGE_MAX_FDS], int *pid)
 {
-    struct iovec iov = {.iov_base = out, .iov_len = sizeof(*out)};
+    struct iovec iov = {.iov_base = out,
+                        .iov_len = CGW_MESSAGE_FIXED + CGW_MESSAGE_TEXT_MAX};
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(int) * CGW_MESSAGE_MAX_FDS)
@@ -132,9 +152,7 @@ int cgw_message_recv(int fd, struct cgw_message *out,
         close_all(fds);
         return EPIPE;
     }
-    if (n != sizeof(*out) || (hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
-        || out->magic != CGW_CONTROL_MAGIC
-        || out->version != CGW_CONTROL_VERSION) {
+    if ((hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || !is_sound(out, (size_t)n)) {
         close_all(fds);
         return EPROTO;
     }

@@ -5,6 +5,7 @@
 #include "backoff.h"
 #include "cgw_spec.h"
 #include "process.h"
+#include "trigger.h"
 
 /* X(symbol, name) */
 #define CGWD_GENERATION_STATES(X)                                             \
@@ -40,6 +41,7 @@ typedef struct cgwd_generation {
     int solo;                   /* cannot be forked: every worker is exec'ed */
     cgwd_timer deadline;        /* of draining */
     unsigned early_deaths;      /* of processes, before it served */
+    cgwd_wishes wishes;         /* of its processes: files to be watched */
     cgwd_timer refill;
     cgwd_backoff backoff;       /* of replacing its processes */
     struct cgwd_generation *next;         /* in its group, newest first */

@@ -97,6 +97,7 @@ static int has_serving(const cgwd_group *group)
 static void start(cgwd_group *group)
 {
     cgwd_timer_clear(group->sup->loop, &group->retry);
+    cgwd_trigger_rest(&group->trigger);
     cgwd_generation_start(group, group->spec);
 }
 
@@ -164,6 +165,7 @@ static void destroy(cgwd_group *group)
 {
     cgwd_group_set_refusing(group, 0);
     cgwd_timer_clear(group->sup->loop, &group->retry);
+    cgwd_trigger_stop(&group->trigger);
     apr_hash_set(group->sup->groups, group->name, APR_HASH_KEY_STRING, NULL);
     close(group->listener);
     if (group->log != group->sup->log) {
@@ -217,6 +219,7 @@ void cgwd_group_create(cgwd_supervisor *sup, apr_pool_t *spec_pool,
     group->refusal.owner = group->retry.owner = group->refusal_pause.owner = group;
     group->refusal.handle = handle_refusal;
     group->refusal_pause.handle = handle_refusal_pause;
+    cgwd_trigger_init(&group->trigger, group);
     take_config(group, spec_pool, spec, listener, log);
     apr_hash_set(sup->groups, group->name, APR_HASH_KEY_STRING, group);
     start(group);
@@ -262,12 +265,35 @@ void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
     take_config(group, spec_pool, spec, listener, log);
     group->seen = 1;
     group->retiring = 0;
+    if (!spec->watch_application && spec->watch->nelts == 0) {
+        cgwd_trigger_stop(&group->trigger);
+    }
     if (restart || changed || moved || was_retiring || spec->reload_on_graceful
         || !has_serving(group)) {
         abandon_unfinished(group, restart);
         start(group);
     }
     cgwd_group_set_refusing(group, refusing && !restart && !has_serving(group));
+}
+
+int cgwd_group_is_starting(const cgwd_group *group)
+{
+    return group->generations
+           && (group->generations->state == CGWD_GENERATION_STARTING
+               || group->generations->state == CGWD_GENERATION_WAITING);
+}
+
+void cgwd_group_reload(cgwd_group *group, const char *why)
+{
+    int refusing = group->refusing;
+
+    if (group->retiring || group->sup->ending) {
+        return;
+    }
+    cgwd_log(group->log, CGWD_NOTICE, "%s: reload: %s", group->name, why);
+    abandon_unfinished(group, 0);
+    start(group);
+    cgwd_group_set_refusing(group, refusing && !has_serving(group));
 }
 
 static void handle_retired(cgwd_timer *timer)
@@ -293,6 +319,7 @@ void cgwd_group_retire(cgwd_group *group)
         return;
     }
     group->retiring = 1;
+    cgwd_trigger_stop(&group->trigger);
     abandon_unfinished(group, 0);
     cgwd_group_set_refusing(group, 0);
     group->retry.handle = handle_retired;

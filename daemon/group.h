@@ -6,6 +6,7 @@
 
 #include "backoff.h"
 #include "generation.h"
+#include "trigger.h"
 
 /* How long a group that the configuration no longer has goes on serving:
  * httpd's children of the former configuration may still ask for it. */
@@ -39,6 +40,7 @@ typedef struct cgwd_group {
     int refusing;
     cgwd_watch refusal;
     cgwd_timer refusal_pause;
+    cgwd_trigger trigger;       /* its watched files */
     int retiring;
     int seen;                   /* in the configuration being applied */
 } cgwd_group;
@@ -48,6 +50,11 @@ void cgwd_group_create(cgwd_supervisor *sup, apr_pool_t *spec_pool,
                        cgw_spec *spec, int listener, int log);
 void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
                        int listener, int log, int restart);
+/* Start a new generation of the present configuration beside the old, as a
+ * graceful restart does. */
+void cgwd_group_reload(cgwd_group *group, const char *why);
+/* Whether its newest generation still loads the application. */
+int cgwd_group_is_starting(const cgwd_group *group);
 /* The configuration no longer has it: serve a little longer, then drain. */
 void cgwd_group_retire(cgwd_group *group);
 /* What all its workers have counted since the group began. */

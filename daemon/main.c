@@ -21,6 +21,8 @@
 #include "group.h"
 #include "reaper.h"
 
+#define OVERFLOW_SAY_MS 60000
+
 static void for_each_generation(cgwd_supervisor *sup,
                                 void (*act)(cgwd_generation *, const char *),
                                 const char *why)
@@ -55,6 +57,34 @@ static void give_up_rundir(cgwd_supervisor *sup)
         rmdir(sup->rundir);
         close(sup->lock);
         sup->lock = -1;
+    }
+}
+
+/* One directory changes faster than the loop reads; at most a line a minute. */
+static void handle_overflow(void *data)
+{
+    cgwd_supervisor *sup = data;
+    int64_t now = cgwd_now();
+
+    if (sup->overflow_said && now - sup->overflow_said < OVERFLOW_SAY_MS) {
+        return;
+    }
+    sup->overflow_said = now;
+    cgwd_log(sup->log, CGWD_WARN, CGW_LOGNO(0291)
+             "files in a watched directory (CGatewayWatch) change faster than "
+             "events can be read; the busiest directory is not watched until "
+             "its group is reloaded, and other groups may have to be reloaded "
+             "by hand now");
+}
+
+static void watch_files(cgwd_supervisor *sup)
+{
+    sup->notify = cgwd_notify_create(sup->loop, handle_overflow, sup, sup->pool);
+    if (!sup->notify) {
+        cgwd_log(sup->log, CGWD_WARN, CGW_LOGNO(0292)
+                 "no files can be watched for changes (CGatewayWatch): %s; "
+                 "raise fs.inotify.max_user_instances, then restart httpd",
+                 strerror(errno));
     }
 }
 
@@ -171,6 +201,7 @@ int main(int argc, char **argv)
         return 1;
     }
     raise_descriptor_limit(sup);
+    watch_files(sup);
     cgwd_loop_run(sup->loop);
     if (cgwd_reaper_sweep() > 0) {
         cgwd_log(sup->log, CGWD_ERROR, CGW_LOGNO(0251)

@@ -279,7 +279,21 @@ static const char *failure_name(uint64_t failure)
     }
 }
 
-static void take_message(cgwd_process *proc, const struct cgw_message *msg)
+/* It says what to watch before it loads the application. */
+static void take_wish(cgwd_process *proc, const struct cgw_message *msg, int dir)
+{
+    cgwd_generation *gen = proc->generation;
+
+    if (!cgwd_trigger_take(&gen->group->trigger, &gen->wishes, msg, dir)) {
+        distrust(proc, "asked to watch what it may not");
+    }
+    else if (msg->arg == CGW_WATCH_END) {
+        cgw_message_send(proc->control.fd, CGW_MSG_LOAD, 0, NULL, 0);
+    }
+}
+
+static void take_message(cgwd_process *proc, const struct cgw_message *msg,
+                         const int *fds)
 {
     cgwd_generation *gen = proc->generation;
 
@@ -287,7 +301,10 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg)
         || gen->state == CGWD_GENERATION_DRAINING) {
         return; /* it is on its way out, whatever it says */
     }
-    if (msg->type == CGW_MSG_READY && proc->state == CGWD_PROCESS_STARTING) {
+    if (msg->type == CGW_MSG_WATCH && proc->state == CGWD_PROCESS_STARTING) {
+        take_wish(proc, msg, fds[0]);
+    }
+    else if (msg->type == CGW_MSG_READY && proc->state == CGWD_PROCESS_STARTING) {
         cgwd_generation_ready(gen, proc, (msg->arg & CGW_READY_FORKABLE) != 0);
     }
     else if (msg->type == CGW_MSG_FAILED
@@ -332,30 +349,9 @@ static int introduce(cgwd_process *proc, pid_t pid)
     return 1;
 }
 
-static void handle_control(cgwd_watch *watch)
+static void check_sender(cgwd_process *proc, const struct cgw_message *msg,
+                         const int *fds, pid_t pid)
 {
-    cgwd_process *proc = watch->owner;
-    struct cgw_message msg;
-    int fds[CGW_MESSAGE_MAX_FDS], pid;
-    int rv = cgw_message_recv(watch->fd, &msg, fds, &pid);
-
-    for (int i = 0; i < CGW_MESSAGE_MAX_FDS; i++) {
-        if (rv == 0 && fds[i] >= 0) {
-            close(fds[i]);
-        }
-    }
-    if (rv == EAGAIN) {
-        return;
-    }
-    if (rv == EPROTO) {
-        distrust(proc, "sent a malformed control message");
-        close_watch(proc, watch);
-        return;
-    }
-    if (rv) {
-        control_ended(proc);
-        return;
-    }
     if (!proc->pid && pid > 0 && !introduce(proc, pid)) {
         return;
     }
@@ -363,7 +359,34 @@ static void handle_control(cgwd_watch *watch)
         distrust(proc, "let another process speak for it");
         return;
     }
-    take_message(proc, &msg);
+    take_message(proc, msg, fds);
+}
+
+static void handle_control(cgwd_watch *watch)
+{
+    cgwd_process *proc = watch->owner;
+    struct cgw_message msg;
+    int fds[CGW_MESSAGE_MAX_FDS], pid;
+    int rv = cgw_message_recv(watch->fd, &msg, fds, &pid);
+
+    if (rv == EAGAIN) {
+        return;
+    }
+    if (rv == EPROTO) {
+        distrust(proc, "sent a malformed control message");
+        close_watch(proc, watch);
+    }
+    else if (rv) {
+        control_ended(proc);
+    }
+    else {
+        check_sender(proc, &msg, fds, pid);
+        for (int i = 0; i < CGW_MESSAGE_MAX_FDS; i++) {
+            if (fds[i] >= 0) {
+                close(fds[i]);
+            }
+        }
+    }
 }
 
 /* ---- birth -------------------------------------------------------------- */

@@ -39,6 +39,13 @@ static char **make_argv(const cgwd_spawn *spawn, apr_pool_t *p)
     ARG(spec->application);
     ARG(apr_ltoa(p, (long)spec->threads));
     ARG(apr_ltoa(p, (long)spec->processes));
+    if (spec->watch_application) {
+        ARG("--watch-application");
+    }
+    for (int i = 0; i < spec->watch->nelts; i++) {
+        ARG(apr_pstrcat(p, "--watch=", APR_ARRAY_IDX(spec->watch, i, const char *),
+                        NULL));
+    }
     for (int i = 0; i < spec->path->nelts; i++) {
         ARG(APR_ARRAY_IDX(spec->path, i, const char *));
     }

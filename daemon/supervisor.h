@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "loop.h"
+#include "notify.h"
 
 #define CGWD_STRAYS 64
 
@@ -29,6 +30,8 @@ typedef struct cgwd_supervisor {
     int ending;
     cgwd_timer end_timer;
 
+    cgwd_notify *notify;        /* NULL: the system has none left */
+    int64_t overflow_said;
     apr_hash_t *groups;         /* name -> cgwd_group */
     apr_hash_t *processes;      /* pid -> cgwd_process */
     unsigned nprocesses;        /* with those whose pid is not known yet */

@@ -3,9 +3,9 @@
 #define CGW_CONTROL_H
 
 /*
- * Control messages: fixed-size structs over SOCK_SEQPACKET socket pairs, in
- * host byte order (both ends are on one machine and of one build, which the
- * version in each message checks).
+ * Control messages: one bounded struct each over SOCK_SEQPACKET socket pairs,
+ * in host byte order (both ends are on one machine and of one build, which the
+ * version in each message checks). Only WATCH has a text.
  *
  * 1. httpd's parent <-> cgatewayd. cgatewayd inherits its end as descriptor
  *    CGW_SUPERVISOR_FD. The parent sends, at every post_config:
@@ -26,6 +26,10 @@
  *    its end as descriptor CGW_CONTROL_FD.
  *
  *      process -> supervisor
+ *        WATCH    before import, once for each name in a directory whose change
+ *                 asks for a reload (arg = CGW_WATCH_NAME, text = the name;
+ *                 descriptors: [0] the directory, O_PATH), then once with arg =
+ *                 CGW_WATCH_END: the process waits for LOAD
  *        READY    after import; arg = CGW_READY_* flags
  *        FAILED   arg = enum cgw_start_failure; the reason is on stderr
  *        HELLO    a forked worker's first word, for its pid
@@ -34,6 +38,7 @@
  *        WORN     the worker has served as many requests as it was allowed; it
  *                 goes on until it is told to drain
  *      supervisor -> process
+ *        LOAD     the names are watched: import the application
  *        FORK     become a template: fork a worker (twice, so that it is the
  *                 supervisor's child); descriptors: [0] its control channel,
  *                 [1] its output pipe (stdout and stderr), [2] its scoreboard
@@ -48,9 +53,10 @@
  *    the supervisor means the same as DRAIN.
  */
 
+#include <stddef.h>
 #include <stdint.h>
 
-#define CGW_CONTROL_VERSION 3
+#define CGW_CONTROL_VERSION 4
 #define CGW_CONTROL_MAGIC 0x31574743u /* "CGW1" */
 
 /* Descriptors that a program inherits. */
@@ -63,8 +69,8 @@
     X(CONFIG, 1) X(GROUP, 2) X(COMMIT, 3) X(ACCEPTED, 4) X(REFUSED, 5)        \
     X(USER, 6)                                                                \
     X(READY, 16) X(FAILED, 17) X(SERVING, 18) X(DRAINED, 19) X(HELLO, 20)     \
-    X(WORN, 24)                                                               \
-    X(FORK, 32) X(SERVE, 33) X(DRAIN, 34)
+    X(WATCH, 21) X(WORN, 24)                                                  \
+    X(FORK, 32) X(SERVE, 33) X(DRAIN, 34) X(LOAD, 35)
 
 enum cgw_message_type {
 #define X(sym, value) CGW_MSG_##sym = value,
@@ -78,6 +84,10 @@ enum cgw_message_type {
 /* READY flags */
 #define CGW_READY_FORKABLE 0x1  /* one thread, no socket open after import */
 
+/* WATCH */
+#define CGW_WATCH_END 0
+#define CGW_WATCH_NAME 1
+
 enum cgw_start_failure {
     CGW_START_IMPORT = 1,       /* importing the application raised */
     CGW_START_CALLABLE = 2,     /* no such name in the module, not callable */
@@ -89,9 +99,12 @@ struct cgw_message {
     uint16_t version;           /* CGW_CONTROL_VERSION */
     uint16_t type;              /* enum cgw_message_type */
     uint64_t arg;
+    char text[256];             /* NUL-terminated; without it on the wire */
 };
 
 #define CGW_MESSAGE_MAX_FDS 3
+#define CGW_MESSAGE_FIXED offsetof(struct cgw_message, text)
+#define CGW_MESSAGE_TEXT_MAX (sizeof(((struct cgw_message *)0)->text) - 1)
 
 /* Both wait while the peer's queue is full or empty unless the descriptor is
  * non-blocking. Descriptors are received close-on-exec. Return 0 or an errno:
@@ -99,6 +112,9 @@ struct cgw_message {
  * closed), EAGAIN as usual. Implemented in common/control.c, libc only. */
 int cgw_message_send(int fd, enum cgw_message_type type, uint64_t arg,
                      const int *fds, int nfds);
+/* As above, with a text of at most CGW_MESSAGE_TEXT_MAX bytes, else EINVAL. */
+int cgw_message_send_text(int fd, enum cgw_message_type type, uint64_t arg,
+                          const char *text, const int *fds, int nfds);
 /* fds has room for CGW_MESSAGE_MAX_FDS, unused entries are set to -1; pid (may
  * be NULL) receives the sender's pid where SO_PASSCRED is on, else 0. */
 int cgw_message_recv(int fd, struct cgw_message *out,
@@ -109,7 +125,12 @@ const char *cgw_message_name(unsigned type);
  * Command line of a process of a group, exec'ed by cgatewayd:
  *
  *   <python> <library dir>/bootstrap.py <group> <application> <threads>
- *            <processes> <sys.path entries...>
+ *            <processes> <options...> <sys.path entries...>
+ *
+ * Options begin with "--", entries with "/":
+ *
+ *   --watch-application    reload when the application's file changes
+ *   --watch=<file>         reload when this file changes
  *
  * <library dir> is the directory that holds cgatewayd, bootstrap.py and
  * _cgateway*.so. Environment: the group's, nothing else.

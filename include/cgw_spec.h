@@ -26,6 +26,7 @@
     X(max_requests_jitter, 0)                                                 \
     X(max_lifetime, 0)          /* 0: any time */                             \
     X(reload_on_graceful, 1)    /* 1 always, 0 only when changed */           \
+    X(watch_application, 1)     /* its file changing means a reload */        \
     X(log_level, 4)             /* LogLevel cgateway: of the owner */
 
 /* X(field) -- the single strings of a spec; NULL when not configured */
@@ -42,7 +43,8 @@
 /* X(field) -- lists of strings */
 #define CGW_SPEC_LISTS(X)                                                     \
     X(path)                     /* sys.path entries, in order */              \
-    X(env)                      /* NAME=VALUE, complete but for the base */
+    X(env)                      /* NAME=VALUE, complete but for the base */   \
+    X(watch)                    /* files whose change means a reload */
 
 typedef struct cgw_spec {
 #define X(field, def) int64_t field;
@@ -56,7 +58,7 @@ typedef struct cgw_spec {
 #undef X
 } cgw_spec;
 
-#define CGW_SPEC_VERSION 2
+#define CGW_SPEC_VERSION 3
 #define CGW_DIGEST_HEX 40   /* SHA-1 in hexadecimal, without the NUL */
 
 /* A spec with its defaults; lists are empty arrays. Never NULL. */

@@ -132,12 +132,31 @@ static void check_interpreter(cgwm_report *report, const cgwm_definition *def,
     }
 }
 
+/* The file may come later, its directory may not. */
+static void check_watch(cgwm_report *report, const cgwm_definition *def,
+                        const cgw_spec *spec)
+{
+    struct stat st;
+
+    for (int i = 0; i < def->watch->nelts; i++) {
+        const cgwm_word *word = &APR_ARRAY_IDX(def->watch, i, cgwm_word);
+        const char *dir = ap_make_dirstr_parent(report->p, word->value);
+
+        if (stat(dir, &st) || !S_ISDIR(st.st_mode)) {
+            cgwm_report_error(report, CGW_LOGNO(0181) "group %s: CGatewayWatch %s (%s): "
+                "%s is not a directory, so nothing in it can change. Create it, or "
+                "correct the path.", spec->name, word->value, word->where, dir);
+        }
+    }
+}
+
 void cgwm_check_group(cgwm_report *report, const cgwm_definition *def,
                       const cgw_spec *spec)
 {
     check_application(report, def, spec);
     check_interpreter(report, def, spec);
     check_import_paths(report, def, spec);
+    check_watch(report, def, spec);
     if (spec->directory) {
         check_directory(report, spec, &(named_path){
             .said = cgwm_definition_quote(def, CGWM_DIRECTORY, report->p),

@@ -38,6 +38,7 @@ cgwm_definition *cgwm_definition_create(const char *name, const char *where,
     def->env = apr_array_make(p, 4, sizeof(cgwm_word));
     def->env_files = apr_array_make(p, 1, sizeof(cgwm_word));
     def->pass_env = apr_array_make(p, 1, sizeof(cgwm_word));
+    def->watch = apr_array_make(p, 1, sizeof(cgwm_word));
     return def;
 }
 
@@ -96,13 +97,15 @@ static bool same_list(const apr_array_header_t *a, const apr_array_header_t *b)
     return true;
 }
 
-/* Directives of two numbers, the second of which the table does not name. */
+/* Directives of two values, the second of which, a number, the table does not
+ * name. */
 static const struct second {
     enum cgwm_field field;
     apr_size_t offset;
 } seconds[] = {
     {CGWM_USER, offsetof(cgw_spec, gid)},
     {CGWM_MAX_REQUESTS, offsetof(cgw_spec, max_requests_jitter)},
+    {CGWM_WATCH, offsetof(cgw_spec, watch_application)},
 };
 
 static int64_t number_at(const cgw_spec *spec, apr_size_t offset)
@@ -126,10 +129,12 @@ static bool same_value(enum cgwm_field field, const cgw_spec *a, const cgw_spec 
     const void *va = (const char *)a + fields[field].offset;
     const void *vb = (const char *)b + fields[field].offset;
 
+    if (!same_second(field, a, b)) {
+        return false;
+    }
     switch (fields[field].kind) {
     case NUMBER:
-        return number_at(a, fields[field].offset) == number_at(b, fields[field].offset)
-               && same_second(field, a, b);
+        return number_at(a, fields[field].offset) == number_at(b, fields[field].offset);
     case STRING:
         return same_string(*(const char *const *)va, *(const char *const *)vb);
     default:

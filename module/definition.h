@@ -48,7 +48,9 @@
     X(MAX_LIFETIME, "CGatewayMaxLifetime", duration_or_none, 1, 1,            \
       max_lifetime, 1000, 31536000000, "age at which a process is replaced")  \
     X(RELOAD_ON_GRACEFUL, "CGatewayReloadOnGraceful", reload, 1, 1,           \
-      reload_on_graceful, 0, 1, "always or changed")
+      reload_on_graceful, 0, 1, "always or changed")                          \
+    X(WATCH, "CGatewayWatch", watch, 1, CGWM_ANY_WORDS, watch, 0, 0,          \
+      "On, Off or files: reload when one of them changes")
 
 enum cgwm_field {
 #define X(sym, ...) CGWM_##sym,
@@ -81,7 +83,8 @@ typedef struct cgwm_definition {
     cgw_spec *spec;             /* numbers and single words that were given */
     const char *user, *user_group;      /* CGatewayUser */
     apr_array_header_t *statements;     /* cgwm_statement, in order */
-    apr_array_header_t *path, *env, *env_files, *pass_env; /* cgwm_word */
+    apr_array_header_t *path, *env, *env_files, *pass_env, *watch; /* cgwm_word */
+    int watch_on;               /* CGatewayWatch On, beside files */
 } cgwm_definition;
 
 cgwm_definition *cgwm_definition_create(const char *name, const char *where,

@@ -246,6 +246,40 @@ static const char *set_reload(const setting *s)
     return NULL;
 }
 
+static const char *watch_file(const setting *s, const char *word)
+{
+    const char *error = NULL;
+
+    if (!ap_strchr_c(word, '/')) {
+        return apr_psprintf(s->p, CGW_LOGNO(0180) "%s '%s' is neither On, Off nor a "
+            "file. Write the path, with a '/', of a file whose change reloads the "
+            "application; On stands for the application's own file.", s->name, word);
+    }
+    push_word(s->def->watch, absolute(s->name, word, s->p, &error), s->where);
+    return error;
+}
+
+/* Files stand in place of the application's own, unless On is said, too. */
+static const char *set_watch(const setting *s)
+{
+    const char *error = NULL;
+    int off = s->argc == 1 && !apr_cstr_casecmp(s->argv[0], "Off");
+
+    if (off || (s->argc == 1 && !apr_cstr_casecmp(s->argv[0], "On"))) {
+        s->def->watch_on = !off;
+        if (off) {
+            apr_array_clear(s->def->watch);
+        }
+    }
+    else {
+        for (int i = 0; i < s->argc && !error; i++) {
+            error = watch_file(s, s->argv[i]);
+        }
+    }
+    s->def->spec->watch_application = s->def->watch_on;
+    return error;
+}
+
 /* ---- the dispatcher of group directives -------------------------------- */
 
 typedef struct group_directive {

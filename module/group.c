@@ -169,6 +169,15 @@ static void resolve_path(resolver *r, const cgwm_definition *def, cgw_spec *spec
     }
 }
 
+static void resolve_watch(resolver *r, const cgwm_definition *def, cgw_spec *spec)
+{
+    spec->watch = apr_array_make(r->p, 1, sizeof(const char *));
+    for (int i = 0; i < def->watch->nelts; i++) {
+        APR_ARRAY_PUSH(spec->watch, const char *) =
+            APR_ARRAY_IDX(def->watch, i, cgwm_word).value;
+    }
+}
+
 static void resolve_address(resolver *r, cgwm_group *group)
 {
     cgw_spec *spec = group->spec;
@@ -205,6 +214,7 @@ static cgwm_group *make_group(resolver *r, const cgwm_definition *def,
     spec->application = resolve_application(r, spec);
     spec->python = resolve_python(r, def, spec);
     resolve_path(r, def, spec);
+    resolve_watch(r, def, spec);
     resolve_address(r, group);
     cgwm_user_resolve(&r->report, def, spec, r->p);
     cgwm_variables_resolve(&r->report, def, spec, r->p);

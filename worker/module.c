@@ -124,14 +124,16 @@ static PyObject *module_receive(PyObject *module, PyObject *args)
 static PyObject *module_send(PyObject *module, PyObject *args)
 {
     unsigned long long arg = 0;
-    int fd, type, rv;
+    const char *text = "";
+    int fd, type, rv, pass = -1;
 
     (void)module;
-    if (!PyArg_ParseTuple(args, "ii|K:send", &fd, &type, &arg)) {
+    if (!PyArg_ParseTuple(args, "ii|Kyi:send", &fd, &type, &arg, &text, &pass)) {
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS
-    rv = cgw_message_send(fd, (enum cgw_message_type)type, arg, NULL, 0);
+    rv = cgw_message_send_text(fd, (enum cgw_message_type)type, arg, text, &pass,
+                               pass >= 0);
     Py_END_ALLOW_THREADS
     if (rv != 0) {
         errno = rv;
@@ -236,7 +238,8 @@ static PyMethodDef module_methods[] = {
     {"receive", module_receive, METH_VARARGS,
      "receive(fd) -> (type, arg, descriptors), or None at end of file; "
      "descriptors that did not come are -1"},
-    {"send", module_send, METH_VARARGS, "send(fd, type, arg=0)"},
+    {"send", module_send, METH_VARARGS,
+     "send(fd, type, arg=0, text=b\"\", pass_fd=-1)"},
     {"configure", (PyCFunction)(void (*)(void))module_configure,
      METH_VARARGS | METH_KEYWORDS, "configure(...): become a worker"},
     {"run", module_run, METH_NOARGS, "run(): be a request thread"},

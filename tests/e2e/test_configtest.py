@@ -186,6 +186,8 @@ def test_every_form_of_every_directive_is_accepted(config):
         "CGatewayMaxRequests 1000000000 1000000000",
         "CGatewayMaxLifetime 0",
         "CGatewayMaxLifetime 8760h",
+        "CGatewayWatch on",
+        "CGatewayWatch ./reload c/touched",
         "</CGatewayGroup>",
         config.vhost("CGatewayMount / one", "CGatewayMount /two one", "<Location /x>",
                      "CGatewayBodyBuffer 1M", "CGatewayPassAuthorization On",
@@ -220,6 +222,27 @@ def test_equal_definitions_merge(config):
                 + config.vhost("CGatewayEnv B 2", "CGatewayEnv A 1",
                                "CGatewayStartTimeout 120", "CGatewayThreads 8",
                                "CGatewayApplication shop.wsgi")).accepted()
+
+
+def test_a_watched_file_may_come_later_but_not_its_directory(config):
+    config.test(config.vhost("CGatewayApplication shop.wsgi",
+                             f'CGatewayWatch "{config.root}/later"')).accepted()
+    config.test(config.vhost("CGatewayApplication shop.wsgi",
+                             f'CGatewayWatch On "{config.root}/no/later"')).refused(
+        "CGW0180", "On", "file")
+    config.test(config.vhost("CGatewayApplication shop.wsgi",
+                             f'CGatewayWatch "{config.root}/no/later"')).refused(
+        "CGW0181", f"CGatewayWatch {config.root}/no/later", config.at(4),
+        "not a directory")
+
+
+@pytest.mark.parametrize("one,other", [
+    ("CGatewayWatch Off", "CGatewayWatch On"), ("CGatewayWatch ./a", "CGatewayWatch ./b"),
+    ("CGatewayWatch ./a", "CGatewayWatch Off")])
+def test_groups_that_watch_other_files_do_not_merge(config, one, other):
+    config.test(config.vhost("CGatewayApplication shop.wsgi", one)
+                + config.vhost("CGatewayApplication shop.wsgi", other)).refused(
+        "CGW0024", one, other)
 
 
 # ---- one directive: httpd names the line --------------------------------------
@@ -262,6 +285,8 @@ def test_equal_definitions_merge(config):
     ("CGatewayRuntimeDir /run/x", "CGW0013", ["out of the <VirtualHost>"]),
     ("CGatewayReloadOnGraceful maybe", "CGW0014", ["always", "changed"]),
     ("CGatewayMount /x a/b", "CGW0015", ["CGatewayGroup"]),
+    ("CGatewayWatch of", "CGW0180", ["On, Off", "'/'"]),
+    ("CGatewayWatch", "CGW0012", ["one word or more"]),
     ("CGatewayApplication shop.wsgi  # a comment", "CGW0016", ["line of its own"]),
     ("CGatewayPath /srv # a comment", "CGW0016", ["line of its own"]),
     ('CGatewayPath ""', "CGW0012", ["one word or more"]),

@@ -91,6 +91,55 @@ static void malformed_message_is_refused_and_its_descriptors_closed(void **state
     assert_int_equal(count_open(), before);
 }
 
+static void message_carries_a_text(void **state)
+{
+    struct cgw_message msg;
+    char longest[CGW_MESSAGE_TEXT_MAX + 2];
+    int fds[CGW_MESSAGE_MAX_FDS], send[1] = {0};
+
+    (void)state;
+    memset(longest, 'x', sizeof(longest));
+    longest[CGW_MESSAGE_TEXT_MAX + 1] = '\0';
+    assert_int_equal(cgw_message_send_text(pair[0], CGW_MSG_WATCH, CGW_WATCH_NAME,
+                                           longest, NULL, 0), EINVAL);
+    longest[CGW_MESSAGE_TEXT_MAX] = '\0';
+    assert_int_equal(cgw_message_send_text(pair[0], CGW_MSG_WATCH, CGW_WATCH_NAME,
+                                           longest, send, 1), 0);
+    assert_int_equal(cgw_message_recv(pair[1], &msg, fds, NULL), 0);
+    assert_string_equal(msg.text, longest);
+    assert_true(fds[0] > 2);
+    close(fds[0]);
+    assert_int_equal(cgw_message_send(pair[0], CGW_MSG_SERVE, 0, NULL, 0), 0);
+    assert_int_equal(cgw_message_recv(pair[1], &msg, fds, NULL), 0);
+    assert_string_equal(msg.text, "");
+}
+
+static void text_with_a_nul_or_too_long_is_refused(void **state)
+{
+    struct cgw_message msg, out;
+    char longer[sizeof(msg) + 1] = {0};
+    int fds[CGW_MESSAGE_MAX_FDS];
+
+    (void)state;
+    memset(&msg, 0, sizeof(msg));
+    msg.magic = CGW_CONTROL_MAGIC;
+    msg.version = CGW_CONTROL_VERSION;
+    memcpy(msg.text, "a\0b", 3);
+    assert_int_equal(write(pair[0], &msg, CGW_MESSAGE_FIXED + 3),
+                     CGW_MESSAGE_FIXED + 3);
+    assert_int_equal(cgw_message_recv(pair[1], &out, fds, NULL), EPROTO);
+    memset(msg.text, 'x', sizeof(msg.text));
+    memcpy(longer, &msg, sizeof(msg));
+    longer[sizeof(msg)] = 'x';
+    assert_int_equal(write(pair[0], longer, sizeof(longer)), sizeof(longer));
+    assert_int_equal(cgw_message_recv(pair[1], &out, fds, NULL), EPROTO);
+    assert_int_equal(write(pair[0], &msg, sizeof(msg)), sizeof(msg));
+    assert_int_equal(cgw_message_recv(pair[1], &out, fds, NULL), EPROTO);
+    assert_int_equal(write(pair[0], &msg, CGW_MESSAGE_FIXED - 1),
+                     CGW_MESSAGE_FIXED - 1);
+    assert_int_equal(cgw_message_recv(pair[1], &out, fds, NULL), EPROTO);
+}
+
 static void empty_queue_and_end_of_file_are_told_apart(void **state)
 {
     struct cgw_message msg;
@@ -109,6 +158,8 @@ int main(void)
         T(message_carries_descriptors),
         T(sender_is_told_by_the_kernel),
         T(malformed_message_is_refused_and_its_descriptors_closed),
+        T(message_carries_a_text),
+        T(text_with_a_nul_or_too_long_is_refused),
         T(empty_queue_and_end_of_file_are_told_apart),
 #undef T
     };

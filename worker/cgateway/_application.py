@@ -8,6 +8,8 @@ import os
 import re
 import sys
 
+from cgateway import _watch
+
 START_IMPORT, START_CALLABLE = 1, 2
 DEFAULT_CALLABLE = "application"
 
@@ -43,6 +45,17 @@ def split(application):
     if not colon:
         return application, DEFAULT_CALLABLE
     return target, name or DEFAULT_CALLABLE
+
+
+def files(application, entries):
+    """The paths whose change is one of the application."""
+    target = split(application)[0]
+    if _is_path(target):
+        return [target]
+    try:
+        return _watch.module_files(target, entries)
+    except Exception:
+        return []   # a finder of the application's own; importing shows why
 
 
 def script_module_name(path):

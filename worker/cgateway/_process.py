@@ -3,6 +3,7 @@
 that forks workers, or a worker, as the supervisor says (cgw_control.h)."""
 
 import gc
+import importlib
 import os
 import signal
 import sys
@@ -10,10 +11,11 @@ import threading
 
 import _cgateway
 import cgateway
-from cgateway import _application, _files, _path, _report
+from cgateway import _application, _files, _path, _report, _watch
 
 CONTROL_FD, LISTEN_FD = 3, 4
 READY_FORKABLE = 1
+WATCH_END, WATCH_NAME, WATCH_MOST = 0, 1, 1000
 
 
 class Settings:
@@ -23,7 +25,11 @@ class Settings:
         self.group, self.application, threads, processes = arguments[:4]
         self.threads = int(threads)
         self.processes = int(processes)
-        self.path = arguments[4:]
+        options = [a for a in arguments[4:] if a.startswith("--")]
+        self.watch_application = "--watch-application" in options
+        self.watch = [o[len("--watch="):] for o in options
+                      if o.startswith("--watch=")]
+        self.path = [a for a in arguments[4:] if not a.startswith("--")]
 
 
 def _set_up(settings):
@@ -39,6 +45,52 @@ def _set_up(settings):
     cgateway.group = settings.group
     sys.argv = ["cgateway"]
     _path.put_in_front(settings.path)
+
+
+# ---- watched files ----------------------------------------------------------
+
+def _watch_name(settings, directory, name, is_file):
+    try:
+        descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    except OSError as error:
+        # a directory that is not there yet is seen to come, further up
+        if is_file and not isinstance(error, FileNotFoundError):
+            _report.tell("CGW0460: group %r: changes of %s are not noticed: %s; "
+                         "let the group's user enter that directory, or correct "
+                         "CGatewayWatch"
+                         % (settings.group, os.path.join(directory, name), error))
+        return
+    try:
+        _cgateway.send(CONTROL_FD, _cgateway.WATCH, WATCH_NAME,
+                       os.fsencode(name), descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _files_to_watch(settings):
+    found = list(settings.watch)
+    if settings.watch_application:
+        found += _application.files(settings.application, settings.path)
+    return found
+
+
+def _ask_to_watch(settings):
+    """Has the supervisor watch before anything is read, so that no change is
+    missed. False where it has gone."""
+    ways = [_watch.steps(path) for path in _files_to_watch(settings)]
+    last = {way[-1] for way in ways if way}
+    steps = list(dict.fromkeys(step for way in ways for step in way))
+    if not steps:
+        return True
+    try:
+        for step in steps[:WATCH_MOST]:
+            _watch_name(settings, *step, step in last)
+        _cgateway.send(CONTROL_FD, _cgateway.WATCH, WATCH_END)
+    except OSError:
+        return False
+    message = _cgateway.receive(CONTROL_FD)
+    importlib.invalidate_caches()   # of directories that were looked through
+    return message is not None and message[0] == _cgateway.LOAD
 
 
 # ---- import -----------------------------------------------------------------
@@ -241,6 +293,8 @@ def _serve(settings, application, max_requests, board):
 def main(arguments):
     settings = Settings(arguments)
     _set_up(settings)
+    if not _ask_to_watch(settings):
+        sys.exit(0)
     application = _load(settings)
     flags = READY_FORKABLE if forkable(settings) else 0
     _cgateway.send(CONTROL_FD, _cgateway.READY, flags)
