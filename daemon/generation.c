@@ -145,6 +145,7 @@ cgwd_generation *cgwd_generation_start(cgwd_group *group, const cgw_spec *spec)
     gen->sup = sup;
     gen->group = group;
     gen->spec = copy_spec(spec, pool);
+    gen->solo = spec->preload == CGW_PRELOAD_OFF;
     gen->number = ++group->last_number;
     gen->born = cgwd_now();
     gen->output = apr_palloc(pool, CGWD_OUTPUT_KEPT);
@@ -240,7 +241,7 @@ void cgwd_generation_process_serves(cgwd_generation *gen, cgwd_process *proc)
                                   "all workers accept requests");
         cgwd_group_serves(gen->group, gen);
     }
-    cgwd_staff_relieve(gen);
+    cgwd_staff_serves(gen);
 }
 
 void cgwd_generation_replace(cgwd_generation *gen, cgwd_process *proc,

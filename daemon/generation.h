@@ -38,7 +38,7 @@ typedef struct cgwd_generation {
     enum cgwd_generation_state state; /* cgwd_generation_set_state only */
     cgwd_process *processes;
     cgwd_process *template;     /* NULL: none (any more), or solo */
-    int solo;                   /* cannot be forked: every worker is exec'ed */
+    int solo;                   /* is not forked: every worker is exec'ed */
     cgwd_timer deadline;        /* of draining */
     unsigned early_deaths;      /* of processes, before it served */
     cgwd_wishes wishes;         /* of its processes: files to be watched */

@@ -244,6 +244,20 @@ static void drain_timed_out(cgwd_process *proc)
     cgwd_process_kill(proc);
 }
 
+/* A fork that never came about: the template hangs, in a hook that the
+ * application has for forks, or stopped. */
+static void suspect_template(cgwd_generation *gen)
+{
+    if (gen->template) {
+        cgwd_log(gen->group->log, CGWD_ERROR, CGW_LOGNO(0276)
+                 "%s: template pid %ld does not fork; it is killed, and another "
+                 "imports the application. A handler of os.register_at_fork() "
+                 "that waits is a likely cause", gen->group->name,
+                 (long)gen->template->pid);
+        cgwd_process_kill(gen->template);
+    }
+}
+
 static void handle_deadline(cgwd_timer *timer)
 {
     cgwd_process *proc = timer->owner;
@@ -262,6 +276,7 @@ static void handle_deadline(cgwd_timer *timer)
         cgwd_generation_start_failed(gen, "CGatewayStartTimeout passed");
     }
     else if (proc->pid == 0) {
+        suspect_template(gen);
         control_ended(proc);
     }
     else {

@@ -27,6 +27,12 @@ struct plan {
     int ngroups;
 };
 
+static const char *const preload_names[] = {
+#define X(sym, name) [CGW_PRELOAD_##sym] = name,
+    CGW_PRELOAD_TABLE(X)
+#undef X
+};
+
 static char **make_argv(const cgwd_spawn *spawn, apr_pool_t *p)
 {
     const cgw_spec *spec = spawn->spec;
@@ -39,6 +45,7 @@ static char **make_argv(const cgwd_spawn *spawn, apr_pool_t *p)
     ARG(spec->application);
     ARG(apr_ltoa(p, (long)spec->threads));
     ARG(apr_ltoa(p, (long)spec->processes));
+    ARG(apr_pstrcat(p, "--preload=", preload_names[spec->preload], NULL));
     if (spec->watch_application) {
         ARG("--watch-application");
     }

@@ -39,6 +39,22 @@ static unsigned missing(const cgwd_generation *gen)
     return lack;
 }
 
+/* How many of them now: imports are costly, forks are not. */
+static unsigned startable(const cgwd_generation *gen)
+{
+    unsigned lack = missing(gen);
+    unsigned importing = cgwd_generation_count(gen, CGWD_PROCESS_STARTING);
+
+    if (!gen->solo) {
+        return lack;
+    }
+    if (importing >= CGWD_STARTING_MAX) {
+        return 0;
+    }
+    return lack < CGWD_STARTING_MAX - importing ? lack
+                                                : CGWD_STARTING_MAX - importing;
+}
+
 void cgwd_staff_fill(cgwd_generation *gen)
 {
     if (!gen->solo && !gen->template) {
@@ -49,7 +65,7 @@ void cgwd_staff_fill(cgwd_generation *gen)
         }
         return;
     }
-    for (unsigned n = missing(gen); n > 0; n--) {
+    for (unsigned n = startable(gen); n > 0; n--) {
         cgwd_process *proc = gen->solo ? cgwd_process_exec(gen)
                                        : cgwd_process_fork(gen);
         if (!proc) {
@@ -85,6 +101,14 @@ void cgwd_staff_init(cgwd_generation *gen)
     gen->refill.handle = handle_refill;
 }
 
+/* Where a start has failed, its backoff is not cut short. */
+static void fill_on(cgwd_generation *gen)
+{
+    if (!gen->refill.slot) {
+        cgwd_staff_fill(gen);
+    }
+}
+
 /* The one that has been there longest; the list is newest first. */
 static cgwd_process *next_leaver(const cgwd_generation *gen)
 {
@@ -98,7 +122,7 @@ static cgwd_process *next_leaver(const cgwd_generation *gen)
     return found;
 }
 
-void cgwd_staff_relieve(cgwd_generation *gen)
+void cgwd_staff_serves(cgwd_generation *gen)
 {
     unsigned serving = cgwd_generation_count(gen, CGWD_PROCESS_SERVING);
     cgwd_process *proc;
@@ -106,12 +130,10 @@ void cgwd_staff_relieve(cgwd_generation *gen)
     for (; serving > wanted(gen) && (proc = next_leaver(gen)); serving--) {
         cgwd_process_retire(proc, proc->leaving);
     }
+    fill_on(gen);
 }
 
 void cgwd_staff_relieved(cgwd_generation *gen)
 {
-    /* where a start has failed, its backoff is not cut short */
-    if (!gen->refill.slot) {
-        cgwd_staff_fill(gen);
-    }
+    fill_on(gen);
 }

@@ -15,8 +15,9 @@ void cgwd_staff_fill(cgwd_generation *gen);
 /* The same after a failure: as soon as the backoff lets. */
 void cgwd_staff_fill_later(cgwd_generation *gen);
 
-/* A worker has begun to serve: one that waited for its successor may go. */
-void cgwd_staff_relieve(cgwd_generation *gen);
+/* A worker has begun to serve: one that waited for its successor may go, the
+ * next may be started. */
+void cgwd_staff_serves(cgwd_generation *gen);
 /* A worker that was relieved has gone. */
 void cgwd_staff_relieved(cgwd_generation *gen);
 

@@ -82,7 +82,7 @@ enum cgw_message_type {
 #define CGW_COMMIT_RESTART 1
 
 /* READY flags */
-#define CGW_READY_FORKABLE 0x1  /* one thread, no socket open after import */
+#define CGW_READY_FORKABLE 0x1  /* it may become a template */
 
 /* WATCH */
 #define CGW_WATCH_END 0
@@ -129,6 +129,7 @@ const char *cgw_message_name(unsigned type);
  *
  * Options begin with "--", entries with "/":
  *
+ *   --preload=<name>       of CGW_PRELOAD_TABLE (cgw_spec.h)
  *   --watch-application    reload when the application's file changes
  *   --watch=<file>         reload when this file changes
  *

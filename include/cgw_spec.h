@@ -13,6 +13,18 @@
 #include <apr_tables.h>
 #include <stdint.h>
 
+/* CGatewayPreload. X(symbol, name) */
+#define CGW_PRELOAD_TABLE(X)                                                  \
+    X(OFF, "off")               /* each worker imports the application */     \
+    X(ON, "on")                 /* workers are forked from a template */      \
+    X(AUTO, "auto")             /* forked where nothing speaks against it */
+
+enum cgw_preload {
+#define X(sym, name) CGW_PRELOAD_##sym,
+    CGW_PRELOAD_TABLE(X)
+#undef X
+};
+
 /* X(type, field, default)  -- the numbers of a spec. Times are milliseconds. */
 #define CGW_SPEC_NUMBERS(X)                                                   \
     X(uid, -1)                  /* -1: do not switch */                       \
@@ -22,6 +34,7 @@
     X(threads, 8)                                                             \
     X(start_timeout, 60000)                                                   \
     X(drain_timeout, 60000)                                                   \
+    X(preload, CGW_PRELOAD_AUTO)                                              \
     X(max_requests, 0)          /* 0: any number */                           \
     X(max_requests_jitter, 0)                                                 \
     X(max_lifetime, 0)          /* 0: any time */                             \

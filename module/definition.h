@@ -39,6 +39,8 @@
       "worker processes, 1 to 1000")                                          \
     X(THREADS, "CGatewayThreads", number, 1, 1, threads, 1, 512,              \
       "request threads of each process, 1 to 512")                            \
+    X(PRELOAD, "CGatewayPreload", preload, 1, 1, preload, 0, 0,               \
+      "auto, on or off: import once and fork the workers")                    \
     X(START_TIMEOUT, "CGatewayStartTimeout", duration, 1, 1, start_timeout,   \
       1000, 3600000, "how long the application may take to load")             \
     X(DRAIN_TIMEOUT, "CGatewayDrainTimeout", duration, 1, 1, drain_timeout,   \

@@ -230,15 +230,41 @@ static const char *set_max_requests(const setting *s)
     return NULL;
 }
 
+/* The position of the directive's word in a NULL-terminated list. */
+static bool choose(const setting *s, const char *const *words)
+{
+    for (int i = 0; words[i]; i++) {
+        if (!apr_cstr_casecmp(s->argv[0], words[i])) {
+            *s->number = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *set_preload(const setting *s)
+{
+    static const char *const words[] = {
+#define X(sym, name) [CGW_PRELOAD_##sym] = name,
+        CGW_PRELOAD_TABLE(X)
+#undef X
+        NULL
+    };
+
+    if (!choose(s, words)) {
+        return apr_psprintf(s->p, CGW_LOGNO(0172) "%s '%s' is neither auto (import "
+            "the application once and fork the workers, where its import leaves no "
+            "threads and sockets), nor on (always), nor off (each worker imports it). "
+            "Write one of the three.", s->name, s->argv[0]);
+    }
+    return NULL;
+}
+
 static const char *set_reload(const setting *s)
 {
-    if (!apr_cstr_casecmp(s->argv[0], "always")) {
-        *s->number = 1;
-    }
-    else if (!apr_cstr_casecmp(s->argv[0], "changed")) {
-        *s->number = 0;
-    }
-    else {
+    static const char *const words[] = {"changed", "always", NULL};
+
+    if (!choose(s, words)) {
         return apr_psprintf(s->p, CGW_LOGNO(0014) "%s '%s' is neither always (a "
             "graceful restart reloads the application) nor changed (only when its "
             "configuration changed). Write one of the two.", s->name, s->argv[0]);

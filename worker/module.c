@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "callable.h"
 #include "cgw_control.h"
@@ -234,7 +236,50 @@ static PyObject *module_name_process(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* The process that forks again, so that the worker is the supervisor's child.
+ * What the application has registered for forks runs once for each worker, as
+ * it would for a single fork; what it has for the parent does not run here,
+ * since this process ends. */
+static int fork_again(void)
+{
+    pid_t pid;
+
+    PyOS_BeforeFork();
+    pid = fork();
+    if (pid == 0) {
+        PyOS_AfterFork_Child();
+        return 0;
+    }
+    _exit(pid < 0 ? errno : 0);
+}
+
+static PyObject *module_fork_worker(PyObject *module, PyObject *unused)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    (void)module;
+    (void)unused;
+    if (pid == 0) {
+        fork_again();
+        Py_RETURN_TRUE;
+    }
+    if (pid < 0) {
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+        continue;
+    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+        errno = WEXITSTATUS(status);
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    Py_RETURN_FALSE;
+}
+
 static PyMethodDef module_methods[] = {
+    {"fork_worker", module_fork_worker, METH_NOARGS,
+     "fork_worker() -> True in a new process, which is not this one's child"},
     {"receive", module_receive, METH_VARARGS,
      "receive(fd) -> (type, arg, descriptors), or None at end of file; "
      "descriptors that did not come are -1"},

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A group's processes: how many there are, and how one takes another's place."""
 
+import concurrent.futures
 import os
+import signal
 
 import pytest
 
@@ -21,6 +23,15 @@ def site(httpd, marks):
 FORKED = ()
 SOLO = ("CGatewayEnv LEAVE socket",)
 both = pytest.mark.parametrize("how", [FORKED, SOLO], ids=["forked", "solo"])
+
+
+def ask_all(httpd, number, name="meet"):
+    """The answer of each of so many workers of one thread; once for each name."""
+    with concurrent.futures.ThreadPoolExecutor(number) as pool:
+        answers = list(pool.map(lambda _: httpd.get(f"/{name}?{number}").json(),
+                                range(number)))
+    assert len(pids(answers)) == number
+    return answers
 
 
 def expect_solo(httpd):
@@ -134,3 +145,60 @@ def test_processes_are_replaced_at_their_age_and_no_request_fails(httpd, site, h
         until(lambda: len(pids(load.answers)) >= 6, "six processes in turn")
     assert load.failures == []
     httpd.wait_log(r"is replaced \(CGatewayMaxLifetime\)")
+
+
+# ---- CGatewayPreload ------------------------------------------------------------------
+
+@pytest.mark.parametrize("preload, leave, importers", [
+    ("auto", "nothing", 1), ("auto", "socket", 3), ("auto", "thread", 3),
+    ("on", "nothing", 1), ("on", "socket", 1), ("on", "thread", 1),
+    ("off", "nothing", 3), ("off", "socket", 3)])
+def test_preload_says_who_imports(httpd, site, preload, leave, importers):
+    httpd.expect_log("CGW0412", "CGW0450")
+    site(f"CGatewayPreload {preload}", f"CGatewayEnv LEAVE {leave}",
+         "CGatewayProcesses 3", "CGatewayThreads 1")
+    answers = ask_all(httpd, 3)
+    assert len({a["imported_by"] for a in answers}) == importers
+    own = [a["imported_by"] == a["pid"] for a in answers]
+    assert all(own) if importers == 3 else not any(own)
+    said = {"auto": "CGW0412", "on": "CGW0450"}.get(preload) if leave != "nothing" else None
+    for log_id in ("CGW0412", "CGW0450"):
+        assert (log_id in httpd.log()) == (log_id == said)
+
+
+def test_forked_workers_do_not_share_random_numbers(httpd, site):
+    site("CGatewayProcesses 4", "CGatewayThreads 1")
+    answers = ask_all(httpd, 4, "meet-random")
+    assert len({a["imported_by"] for a in answers}) == 1, "they were forked"
+    for source in ("random", "ssl", "uuid"):
+        assert len({a[source] for a in answers}) == 4, source
+    assert all(a["frozen"] > 1000 for a in answers), "the collector leaves pages shared"
+
+
+def test_handlers_for_forks_run_once_for_each_worker(httpd, site):
+    site("CGatewayProcesses 3", "CGatewayThreads 1", "CGatewayMaxRequests 5")
+    with Load(httpd, "/", clients=2) as load:
+        until(lambda: len(pids(load.answers)) >= 8, "eight workers")
+    assert all(a["forks"] == ["before", "child"] for a in load.answers)
+
+
+def test_many_workers_that_import_by_themselves_all_serve(httpd, site, marks):
+    """More than are started at a time."""
+    site("CGatewayPreload off", "CGatewayProcesses 7", "CGatewayThreads 1")
+    until(lambda: len(list(marks.glob("imported-*"))) == 7, "seven imports")
+    httpd.wait_log("ready -> serving")
+    assert len(httpd.workers("a.example")) == 7
+
+
+def test_a_template_that_hangs_in_a_fork_is_replaced(httpd, site, marks):
+    site("CGatewayProcesses 2", "CGatewayThreads 1", "CGatewayStartTimeout 5s")
+    first = ask_all(httpd, 2)
+    httpd.expect_log("CGW0213", "CGW0220", "CGW0276", "CGW0211")
+    (marks / "hang").touch()
+    os.kill(first[0]["pid"], signal.SIGKILL)
+    httpd.wait_log(rf"CGW0276.*{first[0]['imported_by']}")
+    assert httpd.get().json()["pid"] == first[1]["pid"], "the other one serves"
+    (marks / "hang").unlink()
+    until(lambda: len(httpd.workers("a.example")) == 2, "two workers again")
+    again = ask_all(httpd, 2, "meet-again")
+    assert len({a["imported_by"] for a in again}) == 2, "there is a new template"

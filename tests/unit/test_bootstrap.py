@@ -119,15 +119,24 @@ def test_missing_file(tmp_path):
     assert kind == IMPORT and "does not exist" in log
 
 
-@pytest.mark.parametrize("statement", [
-    "import threading; threading.Thread(target=threading.Event().wait, "
-    "daemon=True).start()",
-    "import socket; kept = socket.socket()"])
-def test_unforkable_applications_are_told(tmp_path, statement):
+@pytest.mark.parametrize("statement, words", [
+    ("import threading; threading.Thread(target=threading.Event().wait, "
+     "daemon=True, name='watcher').start()", "threads: watcher"),
+    ("import socket; kept = socket.socket()", "sockets: descriptor "),
+    ("import socket; server = socket.create_server(('127.0.0.1', 0)); "
+     "kept = socket.create_connection(server.getsockname())",
+     "to 127.0.0.1 port ")])
+@pytest.mark.parametrize("preload, forkable, log_id", [
+    ("auto", 0, "CGW0412"), ("on", 1, "CGW0450"), ("off", 0, None)])
+def test_unforkable_applications_are_told(tmp_path, statement, words, preload,
+                                          forkable, log_id):
     (tmp_path / "app.py").write_text(SIMPLE + statement)
-    g = h.Group("app", [str(tmp_path)])
-    assert g.launch() == (h.READY, 0)
-    assert "CGW0412" in g.log()
+    g = h.Group("app", [str(tmp_path)], preload=preload)
+    assert g.launch() == (h.READY, forkable)
+    if log_id:
+        assert log_id in g.log() and words in g.log()
+    else:
+        assert g.log() == ""
     g.stop()
 
 

@@ -187,7 +187,7 @@ class Group:
     """A template or solo worker with its channel."""
 
     def __init__(self, application, path, python="/usr/bin/python3", threads=2,
-                 processes=1, fork=True, environ=None, preload=None):
+                 processes=1, fork=True, environ=None, preload="auto"):
         self.directory = tempfile.mkdtemp(prefix="cgw-")
         self.address = os.path.join(self.directory, "s")
         self.listener = socket.socket(socket.AF_UNIX)
@@ -197,6 +197,7 @@ class Group:
         self.board = scoreboard.Board(threads)
         self.application, self.path, self.python = application, path, python
         self.threads, self.processes, self.fork = threads, processes, fork
+        self.preload = preload
         self.environ = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
         self.environ.update(environ or {})
         if os.environ.get("CGW_TEST_PRELOAD"):
@@ -212,7 +213,8 @@ class Group:
                 "os.closerange(5, 256); os.execv(sys.argv[1], sys.argv[1:])")
         command = ["/usr/bin/python3", "-Sc", code, self.python,
                    os.path.join(LIBRARY, "bootstrap.py"), "shop",
-                   self.application, str(self.threads), str(self.processes)]
+                   self.application, str(self.threads), str(self.processes),
+                   "--preload=" + self.preload]
         self.process = subprocess.Popen(
             command + self.path, pass_fds=high, env=self.environ,
             stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output,

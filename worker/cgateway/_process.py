@@ -6,6 +6,7 @@ import gc
 import importlib
 import os
 import signal
+import socket
 import sys
 import threading
 
@@ -26,9 +27,15 @@ class Settings:
         self.threads = int(threads)
         self.processes = int(processes)
         options = [a for a in arguments[4:] if a.startswith("--")]
+        self.preload = "auto"
+        self.watch = []
         self.watch_application = "--watch-application" in options
-        self.watch = [o[len("--watch="):] for o in options
-                      if o.startswith("--watch=")]
+        for option in options:
+            name, _, value = option.partition("=")
+            if name == "--preload":
+                self.preload = value
+            elif name == "--watch":
+                self.watch.append(value)
         self.path = [a for a in arguments[4:] if not a.startswith("--")]
 
 
@@ -138,19 +145,54 @@ def _open_sockets():
     return [number for number in found if number > 2]
 
 
-def forkable(settings):
-    """May this process be copied? Not with a second thread, which would be
-    missing in the copy, nor with a connection, which both would use."""
-    threads = len(os.listdir("/proc/self/task"))
+def _describe_socket(descriptor):
+    """Whom it is connected to, or its number."""
+    try:
+        with socket.socket(fileno=os.dup(descriptor)) as copy:
+            peer = copy.getpeername()
+    except (OSError, ValueError):
+        return "descriptor %d" % descriptor
+    if isinstance(peer, tuple):
+        return "to %s port %s" % peer[:2]
+    return "to %s" % (peer or "descriptor %d" % descriptor)
+
+
+def _leftovers():
+    """What the import left behind that a copy of this process would lack, or
+    share with it: texts. A thread would be missing in the copy, a connection
+    would have two users."""
+    found = []
+    tasks = len(os.listdir("/proc/self/task")) - 1
+    if tasks:
+        names = [thread.name for thread in threading.enumerate()
+                 if thread is not threading.main_thread()]
+        names += ["%d not of Python" % (tasks - len(names))] * (tasks > len(names))
+        found.append("threads: " + ", ".join(names))
     sockets = _open_sockets()
-    if threads == 1 and not sockets:
-        return True
-    _report.tell(
-        "CGW0412: group %r: importing the application left %d threads and %d "
-        "open sockets, so each worker imports it itself, which takes longer; "
-        "start threads and connections at the first request instead"
-        % (settings.group, threads, len(sockets)))
-    return False
+    if sockets:
+        found.append("sockets: " + ", ".join(map(_describe_socket, sockets)))
+    return found
+
+
+def forkable(settings):
+    """May this process be a template?"""
+    if settings.preload == "off":
+        return False
+    found = "; ".join(_leftovers())
+    if found and settings.preload == "on":
+        _report.tell(
+            "CGW0450: group %r: importing the application left behind %s. It is "
+            "forked all the same, since CGatewayPreload is on: the workers do "
+            "not have such threads, and share such sockets"
+            % (settings.group, found))
+    elif found:
+        _report.tell(
+            "CGW0412: group %r: importing the application left behind %s. So "
+            "each worker imports it by itself, which takes longer and more "
+            "memory; start threads and connections at the first request "
+            "instead, or set CGatewayPreload" % (settings.group, found))
+        return False
+    return True
 
 
 # ---- template ---------------------------------------------------------------
@@ -166,22 +208,17 @@ def _become_worker(control, output):
 
 
 def _fork_worker(settings, control, output):
-    """Fork twice, so that the worker is the supervisor's child. True in the
-    worker."""
+    """True in the worker, which is the supervisor's child."""
     _flush()
     try:
-        pid = os.fork()
+        if not _cgateway.fork_worker():
+            return False
     except OSError as error:
         _report.tell("CGW0413: group %r: no worker could be forked: %s; the "
                      "supervisor tries again. Look at the limit on processes "
                      "and at free memory" % (settings.group, error))
         return False
-    if pid:
-        os.waitpid(pid, 0)
-        return False
     try:
-        if os.fork():
-            os._exit(0)
         _become_worker(control, output)
         _cgateway.send(CONTROL_FD, _cgateway.HELLO)
     except BaseException as error:
