@@ -14,10 +14,14 @@
  *
  * All integers are little endian. httpd -> worker:
  *
- *     REQUEST (BODY* BODY_END) | ABORT at any time
+ *     REQUEST (BODY* BODY_END)
  *
  * REQUEST with CGW_FRAME_LAST has no body and no BODY_END follows; BODY with
- * CGW_FRAME_LAST stands for BODY + BODY_END. worker -> httpd:
+ * CGW_FRAME_LAST stands for BODY + BODY_END. httpd ends its direction
+ * (shutdown) when the client has ended its own or broke off the body, which
+ * the worker sees whatever is still unread: before BODY_END the body is not
+ * whole, behind it the client has probably gone. A worker that sees it before
+ * it has read anything does not run the request. worker -> httpd:
  *
  *     (LOG | INTERIM)* (HEAD (BODY | FILE | LOG)* END | FAIL)
  *
@@ -31,7 +35,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CGW_WIRE_VERSION 2
+#define CGW_WIRE_VERSION 3
 #define CGW_FRAME_HEADER_SIZE 8
 #define CGW_FRAME_LAST 0x01
 
@@ -40,7 +44,6 @@
     X(REQUEST,  0x01, HTTPD,  4u << 20)  /* cgw_request, then the pairs */    \
     X(BODY,     0x02, BOTH,   1u << 20)  /* bytes */                          \
     X(BODY_END, 0x03, HTTPD,  0)                                              \
-    X(ABORT,    0x04, HTTPD,  0)         /* the client has gone */            \
     X(HEAD,     0x10, WORKER, 1u << 20)  /* cgw_head, then reason, pairs */   \
     X(FILE,     0x11, WORKER, 16)        /* u64 offset, u64 length; the file  \
                                             comes by SCM_RIGHTS, before or    \

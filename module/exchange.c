@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,6 +26,11 @@ APLOG_USE_MODULE(cgateway);
  * mod_reqtimeout must get its turn: how often the body is asked for. */
 #define STREAM_POLL_MS 10
 #define REQTIMEOUT_POLL_MS 500
+/* How often an HTTP/2 stream is looked at for whether its client gave it up. */
+#define STREAM_ABORT_POLL_MS 100
+/* A client that ends its direction may still read (nc -N): so long its request
+ * may wait for a worker before it counts as given up. */
+#define HALF_CLOSED_GRACE apr_time_from_msec(100)
 
 typedef struct exchange {
     request_rec *r;
@@ -43,6 +50,8 @@ typedef struct exchange {
     int body_sent;              /* BODY_END is on its way, or none is due */
     int write_closed;           /* the worker takes no more */
     apr_time_t waiting_since;   /* for the client to move, 0: not at all */
+    apr_time_t half_closed_at;  /* the client ended its direction, or broke off
+                                   its body; 0: not yet */
     int body_status;            /* the body broke off: what httpd answers */
     int client_writable;        /* the client took what it got so far */
     int worker_ready;           /* the worker said something, or ended */
@@ -153,13 +162,15 @@ static void start_frame(exchange *x, uint8_t type, const char *data, size_t len)
 }
 
 /* The client broke off its body. The application must not take what it has
- * for all of it. */
+ * for all of it: the end of what httpd writes comes before BODY_END. */
 static void abort_body(exchange *x, int status)
 {
     x->body_status = status;
     x->response.body_broken = 1;
     x->body_sent = 1;
-    start_frame(x, CGW_FRAME_ABORT, NULL, 0);
+    if (!x->half_closed_at) {
+        x->half_closed_at = apr_time_now();
+    }
 }
 
 /* Takes up the next part of the body once the last one has gone. Returns 1
@@ -250,9 +261,60 @@ static void start_request(exchange *x)
     x->out[1].iov_len = 0;
     x->body_sent = !x->args->has_body;
     x->write_closed = 0;
+    x->half_closed_at = 0;
+}
+
+/* ---- a client that goes away ------------------------------------------------- */
+
+/* The worker is told by the end of its connection. */
+static void give_up_client(exchange *x, const char *what)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, x->r, "%s: the client %s",
+                  x->group->spec->name, what);
+    x->response.client_gone = 1;
+}
+
+/* All was sent, and the worker must be told once it is due. */
+static int owes_half_close(const exchange *x)
+{
+    return x->half_closed_at && x->body_sent && !is_sending(x)
+           && !x->write_closed;
+}
+
+/* At once where the worker has read everything, so that the request runs; after
+ * the grace in any case. A worker that accepts the request only then does not
+ * run it, and one without a body need not wait for that: that it is unread is
+ * known here. */
+static void tell_half_close(exchange *x)
+{
+    int unread = 0;
+
+    if (ioctl(x->fd, SIOCOUTQ, &unread) == 0 && unread > 0) {
+        if (apr_time_now() - x->half_closed_at < HALF_CLOSED_GRACE) {
+            return;
+        }
+        if (!x->args->has_body) {
+            give_up_client(x, "went away before a worker took its request, "
+                              "which is not run");
+            return;
+        }
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, x->r,
+                  "%s: the client ended its direction before its response was "
+                  "complete", x->group->spec->name);
+    shutdown(x->fd, SHUT_WR); /* seen at once, whatever is unread before it */
+    x->write_closed = 1;
 }
 
 /* ---- both ways -------------------------------------------------------------- */
+
+/* Milliseconds until the worker must be told of a half-closed client. */
+static int grace_left(const exchange *x)
+{
+    apr_time_t left = x->half_closed_at + HALF_CLOSED_GRACE - apr_time_now();
+
+    return left > 0 ? (int)apr_time_as_msec(left) + 1 : 0;
+}
 
 /* Milliseconds; -1: as long as it takes. */
 static int wait_limit(const exchange *x, int awaits_client)
@@ -260,7 +322,10 @@ static int wait_limit(const exchange *x, int awaits_client)
     if (x->client_fd < 0) {
         return cgwm_response_is_due(&x->response) ? 0
                : awaits_client                    ? STREAM_POLL_MS
-                                                  : -1;
+                                                  : STREAM_ABORT_POLL_MS;
+    }
+    if (owes_half_close(x)) {
+        return grace_left(x);
     }
     return awaits_client || cgwm_response_is_due(&x->response)
                ? REQTIMEOUT_POLL_MS : -1;
@@ -278,10 +343,7 @@ static void count_wait(exchange *x, int awaits_client)
         return;
     }
     if (!awaits_client) {
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, x->r,
-                      "%s: the client has taken nothing for Timeout",
-                      x->group->spec->name);
-        x->response.client_gone = 1;
+        give_up_client(x, "has taken nothing for Timeout");
     }
     else if (x->write_closed) {
         x->body_sent = 1;
@@ -294,7 +356,8 @@ static void count_wait(exchange *x, int awaits_client)
 static short client_events(const exchange *x, int awaits_client)
 {
     return (short)((awaits_client ? POLLIN : 0)
-                   | (cgwm_response_is_due(&x->response) ? POLLOUT : 0));
+                   | (cgwm_response_is_due(&x->response) ? POLLOUT : 0)
+                   | (x->half_closed_at ? 0 : POLLRDHUP));
 }
 
 static short worker_events(const exchange *x)
@@ -313,16 +376,22 @@ static void note_events(exchange *x, const struct pollfd *fds, int awaits_client
     x->worker_ready = fds[0].revents & ~POLLOUT;
     if (x->client_fd < 0) {
         x->client_writable = !x->worker_ready || cgwm_outbox_is_full(x->outbox);
+        if (x->r->connection->aborted) {
+            give_up_client(x, "gave up its stream");
+        }
         return;
+    }
+    if (client & POLLRDHUP) {
+        x->half_closed_at = apr_time_now();
     }
     x->client_writable = client & POLLOUT;
     if (client & (POLLERR | POLLHUP | POLLNVAL)) {
-        x->response.client_gone = 1;
+        give_up_client(x, "reset its connection");
     }
-    else if (client) {
+    else if (client & (POLLIN | POLLOUT)) {
         x->waiting_since = 0;
     }
-    else if (fds[1].events) {
+    else if (fds[1].events & (POLLIN | POLLOUT)) {
         count_wait(x, awaits_client);
     }
 }
@@ -341,6 +410,9 @@ static void wait_for_event(exchange *x, int awaits_client)
         return; /* a signal */
     }
     note_events(x, fds, awaits_client);
+    if (owes_half_close(x)) {
+        tell_half_close(x);
+    }
 }
 
 /* Receives until the worker pauses (APR_EAGAIN then) or enough is there. */

@@ -20,6 +20,9 @@
 APLOG_USE_MODULE(cgateway);
 
 #define RETRY_AFTER_SECONDS "5"
+/* In the access log, where the client left before it could get a response; the
+ * number that nginx made known. */
+#define CLIENT_CLOSED_REQUEST 499
 
 void cgwm_response_init(cgwm_response *res, request_rec *r, cgwm_inbox *inbox,
                         cgwm_outbox *outbox, const char *group)
@@ -239,6 +242,7 @@ static void take_fail(cgwm_response *res, const uint8_t *payload, size_t len)
         log_lines(res->r, level, res->group, (const char *)payload + 1, len - 1);
     }
     fail(res, cgw_fail_status(kind));
+    res->client_gone |= kind == CGW_FAIL_ABORTED && !res->body_broken;
 }
 
 static void take_interim(cgwm_response *res, const uint8_t *payload, size_t len)
@@ -406,6 +410,9 @@ static void break_off(cgwm_response *res)
 int cgwm_response_finish(cgwm_response *res)
 {
     if (res->client_gone) {
+        if (!res->started) {
+            res->r->status = CLIENT_CLOSED_REQUEST;
+        }
         res->r->connection->aborted = 1;
         return OK;
     }

@@ -185,23 +185,10 @@ enum cgww_receive cgww_connection_request(struct cgww_connection *conn,
 
 bool cgww_connection_gone(struct cgww_connection *conn)
 {
-    uint8_t type;
     struct pollfd p = {.fd = conn->fd, .events = POLLRDHUP};
 
-    if (conn->body == CGWW_BODY_BROKEN || conn->fd < 0) {
-        return true;
-    }
-    if (poll(&p, 1, 0) > 0) {
-        return true;
-    }
-    if (conn->frame_left > 0) {
-        return false;
-    }
-    if (buffered(conn) > 0) {
-        return conn->data[conn->start] == CGW_FRAME_ABORT;
-    }
-    return recv(conn->fd, &type, 1, MSG_PEEK | MSG_DONTWAIT) == 1
-           && type == CGW_FRAME_ABORT;
+    return conn->body == CGWW_BODY_BROKEN || conn->fd < 0
+           || poll(&p, 1, 0) > 0;
 }
 
 /* Take a frame header that lies in the buffer. */

@@ -20,7 +20,7 @@
 enum cgww_body_state {
     CGWW_BODY_MORE,     /* the end has not been seen */
     CGWW_BODY_ENDED,
-    CGWW_BODY_BROKEN    /* ABORT, end of file or a malformed frame came first */
+    CGWW_BODY_BROKEN    /* end of file or a malformed frame came first */
 };
 
 struct cgww_connection {
@@ -54,7 +54,8 @@ enum cgww_receive cgww_connection_request(struct cgww_connection *conn,
                                           const uint8_t **payload,
                                           enum cgw_wire_status *why);
 
-/* Has httpd hung up, or sent ABORT as the next frame? Never waits. */
+/* Has httpd hung up, or ended its direction since the client ended its own?
+ * Never waits. */
 bool cgww_connection_gone(struct cgww_connection *conn);
 
 /* Bytes of the body at *bytes: > 0 how many, 0 at its end, -1 when it broke

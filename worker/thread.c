@@ -48,27 +48,34 @@ static void end_connection(struct cgww_thread *t)
     }
 }
 
-static void refuse_request(struct cgww_thread *t, enum cgw_wire_status why)
+static void refuse_request(struct cgww_thread *t, enum cgw_fail_kind why,
+                           const char *text)
 {
-    const char *text = cgw_wire_strerror(why);
     size_t start = cgw_frame_open(&t->out, CGW_FRAME_FAIL, 0);
-    uint8_t kind = CGW_FAIL_PROTOCOL;
+    uint8_t kind = (uint8_t)why;
 
     cgw_buf_put(&t->out, &kind, 1);
     cgw_buf_put(&t->out, text, strlen(text));
     cgw_frame_close(&t->out, start);
-    cgww_slot_failed(t->slot, CGW_FAIL_PROTOCOL);
+    cgww_slot_failed(t->slot, why);
 }
 
 /* Read the REQUEST frame of an accepted connection; a peer that is slow with
- * it does not keep the place. */
+ * it does not keep the place. Whether the client went away while the request
+ * waited is asked before anything is read: httpd tells at once of a client
+ * that merely ended its direction when it sees that all was read. */
 static bool receive_request(struct cgww_worker *worker, struct cgww_thread *t,
                             struct arrival *a)
 {
     enum cgw_wire_status why;
-    enum cgww_receive got = cgww_connection_request(&t->conn, 0, &a->frame,
-                                                    &a->payload, &why);
+    enum cgww_receive got;
 
+    if (cgww_connection_gone(&t->conn)) {
+        refuse_request(t, CGW_FAIL_ABORTED, "no worker was free before; the "
+                       "application did not run");
+        return false;
+    }
+    got = cgww_connection_request(&t->conn, 0, &a->frame, &a->payload, &why);
     if (got == CGWW_RECEIVE_AGAIN) {
         pass_place(worker, t);
         got = cgww_connection_request(&t->conn, REQUEST_WAIT_MS, &a->frame,
@@ -79,9 +86,9 @@ static bool receive_request(struct cgww_worker *worker, struct cgww_thread *t,
         got = why == CGW_WIRE_OK ? CGWW_RECEIVED : CGWW_RECEIVE_INVALID;
     }
     if (got == CGWW_RECEIVE_INVALID) {
-        refuse_request(t, why);
+        refuse_request(t, CGW_FAIL_PROTOCOL, cgw_wire_strerror(why));
     }
-    return got == CGWW_RECEIVED && !cgww_connection_gone(&t->conn);
+    return got == CGWW_RECEIVED;
 }
 
 /* Without the interpreter lock: end the last request, wait for the next. */

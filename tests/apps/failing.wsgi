@@ -81,7 +81,8 @@ def application(environ, start_response):
         return (b"z" * 65536 for _ in range(64))
     if path == "/read-body":
         try:
-            total = 0
+            total = len(stream.read(1))
+            (MARKS / "reading").touch()
             while data := stream.read(65536):
                 total += len(data)
         except OSError as error:

@@ -20,7 +20,7 @@ import threading
 MESSAGE = struct.Struct("=IHHQ")
 MAGIC, VERSION = 0x31574743, 4
 CONFIG, GROUP, COMMIT, ACCEPTED = 1, 2, 3, 4
-BODY, BODY_END, ABORT = 0x02, 0x03, 0x04
+BODY, BODY_END = 0x02, 0x03
 HEAD, FILE, END, INTERIM, LOG, FAIL = 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
 LAST = 1
 UNKNOWN = 2**64 - 1
@@ -103,7 +103,10 @@ RESPONSES = {
 
 
 def read_frame(stream):
-    kind, flags, _, length = struct.unpack("<BBHI", stream.read(8))
+    header = stream.read(8)
+    if not header:
+        return None
+    kind, flags, _, length = struct.unpack("<BBHI", header)
     return kind, flags, stream.read(length)
 
 
@@ -125,9 +128,10 @@ def path_info(payload):
 def read_body(stream, flags):
     body, last = b"", flags & LAST
     while not last:
-        kind, flags, data = read_frame(stream)
-        if kind == ABORT:
-            return b"aborted after %d" % len(body)
+        received = read_frame(stream)
+        if received is None:
+            return b"broken off after %d" % len(body)
+        kind, flags, data = received
         body += data
         last = kind == BODY_END or flags & LAST
     return body

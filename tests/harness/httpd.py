@@ -259,6 +259,13 @@ class Httpd:
         """Pids of the workers of a group, without the template."""
         return [pid for pid in self.group_processes(group) if accepts(pid)]
 
+    def connections(self, group="a.example"):
+        """How many connections the group's socket has, waiting or accepted."""
+        path = str(self.root / "run" / f"{group}.sock")
+        with open("/proc/net/unix", encoding="utf-8") as table:
+            return sum(line.rstrip().endswith(path) and line.split()[5] in ("02", "03")
+                       for line in table)
+
     # ---- requests ----------------------------------------------------------------
 
     def connection(self, host="a.example", port=None, timeout=PATIENCE, tls=None):
@@ -291,6 +298,11 @@ class Httpd:
     def log(self, name="a.example"):
         path = self.root / "logs" / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
+
+    def access_line(self, path):
+        """The last line about a path, or None."""
+        lines = (self.root / "logs" / "access.log").read_text().splitlines()
+        return next((line for line in reversed(lines) if f" {path} " in line), None)
 
     def wait_log(self, pattern, name="a.example"):
         """Waits for a line; returns the match."""

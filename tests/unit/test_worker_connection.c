@@ -160,20 +160,35 @@ static void test_last_frame_ends_the_body(void **state)
     assert_int_equal(f->conn.body, CGWW_BODY_ENDED);
 }
 
-static void test_abort_breaks_the_body(void **state)
+static void test_end_of_httpds_direction_breaks_the_body(void **state)
 {
     struct fixture *f = *state;
     uint8_t got[16];
 
     begin_body(f);
-    assert_false(cgww_connection_gone(&f->conn));
     put_frame(f, CGW_FRAME_BODY, 0, "abc");
-    put_frame(f, CGW_FRAME_ABORT, 0, "");
     send_all(f);
-    assert_int_equal(cgww_body_read(&f->conn, got, 3), 3);
+    assert_false(cgww_connection_gone(&f->conn));
+    shutdown(f->peer, SHUT_WR);
     assert_true(cgww_connection_gone(&f->conn));
+    assert_int_equal(cgww_body_read(&f->conn, got, 3), 3);
     assert_int_equal(cgww_body_read(&f->conn, got, 1), -1);
     assert_int_equal(cgww_body_read(&f->conn, got, 1), -1);
+}
+
+static void test_client_that_ended_its_direction_is_told_before_its_body_is_read(
+    void **state)
+{
+    struct fixture *f = *state;
+    uint8_t got[16];
+
+    begin_body(f);
+    put_frame(f, CGW_FRAME_BODY, CGW_FRAME_LAST, "abc");
+    send_all(f);
+    shutdown(f->peer, SHUT_WR);
+    assert_true(cgww_connection_gone(&f->conn));
+    assert_int_equal(cgww_body_read(&f->conn, got, 16), 3);
+    assert_int_equal(cgww_body_read(&f->conn, got, 16), 0);
 }
 
 static void test_frame_cut_short_breaks_the_body(void **state)
@@ -214,7 +229,9 @@ int main(void)
         TEST(test_first_frame_must_be_a_request),
         TEST(test_body_over_frames),
         TEST(test_last_frame_ends_the_body),
-        TEST(test_abort_breaks_the_body),
+        TEST(test_end_of_httpds_direction_breaks_the_body),
+        TEST(
+            test_client_that_ended_its_direction_is_told_before_its_body_is_read),
         TEST(test_frame_cut_short_breaks_the_body),
         TEST(test_send_reports_a_peer_that_hung_up),
     };

@@ -108,6 +108,7 @@ def lines(env, start):
 
 
 def read_broken(env, start):
+    print("started", file=env["wsgi.errors"])
     try:
         env["wsgi.input"].read()
     except cgateway.ClientDisconnected as error:

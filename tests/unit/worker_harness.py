@@ -27,8 +27,8 @@ PATIENCE = 20
 READY, FAILED, SERVING, DRAINED, HELLO = 16, 17, 18, 19, 20
 FORK, SERVE, DRAIN = 32, 33, 34
 MAGIC, VERSION = 0x31574743, 4
-(REQUEST, BODY, BODY_END, ABORT, HEAD, FILE, END, INTERIM, LOG,
- FAIL) = 1, 2, 3, 4, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
+(REQUEST, BODY, BODY_END, HEAD, FILE, END, INTERIM, LOG,
+ FAIL) = 1, 2, 3, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
 LAST = 1
 HAS_BODY, HTTPS, HEAD_ONLY, SENDFILE = 1, 2, 4, 8
 UNKNOWN = (1 << 64) - 1
@@ -45,16 +45,17 @@ def interpreters(minor=range(9, 99)):
     return chosen
 
 
-def keys():
-    """Ids of the environ keys, from the contract itself."""
+def contract():
+    """Version of the wire and ids of the environ keys."""
     with open(os.path.join(ROOT, "include", "cgw_wire.h")) as file:
         text = file.read()
     table = text.split("#define CGW_KEY_TABLE(X)")[1].split("enum cgw_key")[0]
-    return {name: number for number, name
-            in enumerate(re.findall(r"X\((\w+)\)", table), 1)}
+    return (int(re.search(r"#define CGW_WIRE_VERSION (\d+)", text).group(1)),
+            {name: number for number, name
+             in enumerate(re.findall(r"X\((\w+)\)", table), 1)})
 
 
-KEYS = keys()
+WIRE_VERSION, KEYS = contract()
 
 
 def frame(kind, payload=b"", last=False):
@@ -69,7 +70,7 @@ def pair(name, value):
     return bytes([number]) + literal + struct.pack("<I", len(value)) + value
 
 
-def request_frame(environ, flags=0, last=True, version=2):
+def request_frame(environ, flags=0, last=True, version=WIRE_VERSION):
     fixed = struct.pack("<HHIQQI", version, flags, 0, 42, 0, 0)
     return frame(REQUEST, fixed + b"".join(pair(k, v) for k, v
                                            in environ.items()), last)

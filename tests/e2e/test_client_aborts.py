@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients that go away: while their request waits, while it runs, while its response
+is on the way. And clients that only end their direction, which are served."""
+
+import contextlib
+import socket
+import struct
+
+import pytest
+
+from harness.httpd import until
+from harness.paths import HTTPD_USER
+
+# Tells by files in MARKS what it does, and waits for files there.
+APP = '''
+import os
+import pathlib
+import time
+
+import cgateway
+
+MARKS = pathlib.Path(os.environ["MARKS"])
+
+
+def mark(name):
+    (MARKS / name).touch()
+
+
+def await_mark(name):
+    while not (MARKS / name).exists():
+        time.sleep(0.005)
+
+
+def endless():
+    try:
+        while True:
+            yield b"x" * 65536
+    except GeneratorExit:
+        mark("generator-exit")
+        raise
+
+
+def one_more_after(name):
+    """What it yields then is the first that the client cannot get."""
+    try:
+        yield b"first"
+        mark("yielded")
+        await_mark(name)
+        while True:
+            yield b"more"
+    except GeneratorExit:
+        mark("generator-exit")
+        raise
+
+
+def write_until_it_raises(write):
+    try:
+        while True:
+            write(b"x" * 65536)
+    except cgateway.ClientDisconnected:
+        mark("write-raised")
+        raise
+
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    if path == "/until-gone":
+        mark("running")
+        while not environ["cgateway.client_disconnected"]():
+            time.sleep(0.005)
+        mark("noticed")
+    elif path == "/hold":
+        mark("holding")
+        await_mark("release")
+    elif path == "/endless":
+        return endless()
+    elif path == "/one-more":
+        return one_more_after("gone")
+    elif path == "/write":
+        mark("running")
+        write_until_it_raises(write)
+    elif path != "/ok":
+        mark("ran-" + path[1:])
+    return [path[1:].encode()]
+'''
+
+
+@pytest.fixture
+def marks(httpd):
+    return httpd.mkdir("marks", owner=HTTPD_USER)
+
+
+@pytest.fixture
+def site(httpd, marks):
+    """Starts the application, by default with one thread that runs requests."""
+    def start(*lines, threads=1):
+        httpd.wsgi(httpd.app("aborts.wsgi", APP), "CGatewayProcesses 1",
+                   f"CGatewayThreads {threads}", f'CGatewayEnv MARKS "{marks}"',
+                   "LogLevel cgateway:debug", *lines)
+        return httpd.start()
+    return start
+
+
+@pytest.fixture
+def marked(marks):
+    """Waits for a mark of the application."""
+    return lambda name: until((marks / name).exists, f"the mark {name}")
+
+
+def ask(raw, path, body=None, close=True):
+    head = f"{'GET' if body is None else 'POST'} {path} HTTP/1.1\r\nHost: a.example\r\n"
+    if close:
+        head += "Connection: close\r\n"
+    if body is not None:
+        head += f"Content-Length: {len(body)}\r\n"
+    raw.send(f"{head}\r\n".encode() + (body or b""))
+
+
+def half_close(raw):
+    raw.socket.shutdown(socket.SHUT_WR)
+
+
+def close(raw):
+    raw.close()
+
+
+def reset(raw):
+    raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    raw.close()
+
+
+DEPARTURES = [half_close, close, reset]
+LARGE = b"b" * 150000
+
+
+# ---- while the application runs ------------------------------------------------------
+
+@pytest.mark.parametrize("body", [None, b"", b"small", LARGE],
+                         ids=["get", "empty", "small", "large"])
+@pytest.mark.parametrize("leave", DEPARTURES)
+def test_an_application_notices_that_its_client_leaves(httpd, site, marked, leave, body):
+    """Whether or not it has read the body."""
+    site()
+    with httpd.raw() as raw:
+        ask(raw, "/until-gone", body)
+        marked("running")
+        leave(raw)
+        marked("noticed")
+    assert httpd.get("/ok").status == 200
+
+
+def test_a_client_that_ended_its_direction_gets_what_the_application_still_says(
+        httpd, site, marked):
+    site()
+    with httpd.raw() as raw:
+        ask(raw, "/until-gone")
+        marked("running")
+        half_close(raw)
+        received, was_reset = raw.receive_all()
+    assert received.endswith(b"until-gone") and not was_reset
+
+
+@pytest.mark.parametrize("body", [None, b"small", LARGE], ids=["get", "small", "large"])
+def test_a_client_that_ends_its_direction_at_once_is_served(httpd, site, body):
+    site(threads=2)
+    httpd.get("/ok")
+
+    def is_served():
+        with httpd.raw() as raw:
+            ask(raw, "/served", body, close=False)
+            half_close(raw)
+            received, was_reset = raw.receive_all()
+        assert not was_reset
+        return received.startswith(b"HTTP/1.1 200 ") and received.endswith(b"served")
+    until(is_served, "an answer within the grace of a waiting request")
+
+
+def test_pipelined_requests_are_served_after_the_end_of_the_client_s_direction(
+        httpd, site):
+    site()
+    httpd.get("/ok")
+
+    def are_served():
+        with httpd.raw() as raw:
+            for number in range(10):
+                ask(raw, f"/request-{number}", close=False)
+            half_close(raw)
+            received, _ = raw.receive_all()
+        return [received.count(b"request-%d" % n) for n in range(10)] == [1] * 10
+    until(are_served, "answers within the grace of a waiting request")
+
+
+# ---- before a worker takes it --------------------------------------------------------
+
+@contextlib.contextmanager
+def occupied(httpd, marks, marked):
+    """The one thread is busy; at the end it is free again."""
+    with httpd.raw() as raw:
+        ask(raw, "/hold")
+        marked("holding")
+        yield
+        (marks / "release").touch()
+        assert raw.receive_all()[0].endswith(b"hold")
+
+
+NOTICED = {half_close: r"went away before a worker took|ended its direction before",
+           close: r"went away before a worker took|ended its direction before",
+           reset: r"the client reset its connection"}
+
+
+@pytest.mark.parametrize("buffer", ["0", "64K"])
+@pytest.mark.parametrize("body", [None, b"small", LARGE], ids=["get", "small", "large"])
+@pytest.mark.parametrize("leave", DEPARTURES)
+def test_a_request_whose_client_left_while_it_waited_is_never_run(
+        httpd, site, marks, marked, leave, body, buffer):
+    site(f"CGatewayBodyBuffer {buffer}")
+    with httpd.raw() as raw, occupied(httpd, marks, marked):
+        ask(raw, "/left", body)
+        until(lambda: httpd.connections() == 2, "the request to wait")
+        leave(raw)
+        httpd.wait_log(NOTICED[leave])
+    assert httpd.get("/ok").status == 200
+    assert not (marks / "ran-left").exists()
+    access = until(lambda: httpd.access_line("/left"), "the request in the access log")
+    assert access.split()[-3] == "499"
+
+
+def test_withdrawn_requests_do_not_hold_back_those_behind_them(
+        httpd, site, marks, marked):
+    site()
+    left = [httpd.raw() for _ in range(10)]
+    with httpd.raw() as patient:
+        with occupied(httpd, marks, marked):
+            for raw in left:
+                ask(raw, "/left")
+            ask(patient, "/patient")
+            until(lambda: httpd.connections() == 12, "the requests to wait")
+            for raw in left:
+                raw.close()
+            until(lambda: httpd.log().count("went away before a worker took") == 10,
+                  "httpd to withdraw them")
+        assert patient.receive_all()[0].endswith(b"patient")
+    assert not (marks / "ran-left").exists()
+
+
+# ---- while the response is on the way ------------------------------------------------
+
+@pytest.mark.parametrize("leave", [close, reset])
+def test_the_next_yield_raises(httpd, site, marks, marked, leave):
+    site()
+    with httpd.raw() as raw:
+        ask(raw, "/one-more")
+        raw.receive_until(b"first")
+        marked("yielded")
+        leave(raw)
+        (marks / "gone").touch()
+        marked("generator-exit")
+    assert httpd.get("/ok").status == 200
+
+
+@pytest.mark.parametrize("path, mark", [("/endless", "generator-exit"),
+                                        ("/write", "write-raised")])
+@pytest.mark.parametrize("leave", [close, reset])
+def test_a_stream_ends_when_its_client_leaves(httpd, site, marked, leave, path, mark):
+    site()
+    with httpd.raw() as raw:
+        ask(raw, path)
+        raw.receive_until(b"x" * 65536)
+        leave(raw)
+        marked(mark)
+    assert httpd.get("/ok").status == 200
