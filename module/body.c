@@ -2,6 +2,8 @@
 
 #include "body.h"
 
+#include "apr_strings.h"
+#include "http_core.h"
 #include "http_log.h"
 #include "http_protocol.h"
 
@@ -124,6 +126,22 @@ static apr_status_t keep_live(cgwm_body *body, const cgwm_bounds *limit)
     return rv;
 }
 
+/* httpd looks at LimitRequestBody when the body is read: too late where nothing
+ * is read before the application runs. */
+static int is_over_limit(request_rec *r)
+{
+    const char *length = apr_table_get(r->headers_in, "Content-Length");
+    apr_off_t limit = ap_get_limit_req_body(r);
+
+    if (!length || limit <= 0 || apr_atoi64(length) <= limit) {
+        return 0;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                  "the request body of %s bytes is larger than LimitRequestBody",
+                  length);
+    return 1;
+}
+
 int cgwm_body_read_ahead(cgwm_body *body, request_rec *r,
                          const cgwm_bounds *limit)
 {
@@ -135,6 +153,9 @@ int cgwm_body_read_ahead(cgwm_body *body, request_rec *r,
     if (!body->present) {
         body->eof = body->whole = 1;
         return OK;
+    }
+    if (is_over_limit(r)) {
+        return HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
     body->memory = apr_brigade_create(r->pool, alloc);
     body->live = apr_brigade_create(r->pool, alloc);
