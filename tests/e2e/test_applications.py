@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Applications that others wrote, with the clients that people use them with."""
 
+import filecmp
 import hashlib
+import html.parser
 import json
 import random
 import subprocess
 
 from harness import interpreters
 from harness.paths import PATIENCE
+from harness.sites import Site
 
 MERCURIAL = "mercurial==6.9.5"
 FLASK = "flask==3.0.3"
@@ -137,3 +140,190 @@ def test_flask_reads_a_multipart_upload_of_curl(httpd):
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) == {"title": "Grüße", "name": "upload.bin",
                                       "type": "application/x-test", "digest": digest}
+
+
+# ---- Django: the admin, and a large file ------------------------------------------
+
+class AdminForm(html.parser.HTMLParser):
+    """The hidden fields of a page's forms."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.hidden = {}
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if tag == "input" and attrs.get("type") == "hidden" and attrs.get("name"):
+            self.hidden[attrs["name"]] = attrs.get("value") or ""
+
+
+class Browser:
+    """curl with cookies, as a person at a site's forms."""
+
+    def __init__(self, httpd, host):
+        self.httpd, self.host = httpd, host
+        self.cookies = ["--cookie", httpd.root / "cookies",
+                        "--cookie-jar", httpd.root / "cookies"]
+
+    def get(self, path):
+        return self.curl(path)
+
+    def submit(self, path, **fields):
+        """Fills in the form of a page; a value that begins with @ is a file."""
+        fields = {**AdminForm(self.get(path)).hidden, **fields}
+        options = [word for name, value in fields.items()
+                   for word in ("--form", f"{name}={value}")]
+        return self.curl(path, "--location", *options)
+
+    def curl(self, path, *options):
+        run = self.httpd.curl(path, "--fail", *self.cookies, *options, host=self.host)
+        assert run.returncode == 0, (path, run.stderr, self.httpd.log(self.host))
+        return run.stdout.decode()
+
+
+def test_django_admin_takes_an_upload(httpd):
+    shop = Site(httpd, "shop", "a.example", "shop.settings").populate()
+    httpd.start()
+    browser = Browser(httpd, "a.example")
+    path, digest = a_file(httpd)
+    path = path.rename(path.with_suffix(".png"))
+    browser.submit("/admin/login/", username="admin", password="secret", next="/admin/")
+    listing = browser.submit("/admin/store/product/add/", name="Teapot", price="9.50",
+                             picture=f"@{path}")
+    assert "Teapot" in listing
+    [stored] = (shop.data / "media" / "pictures").iterdir()
+    assert hashlib.sha256(stored.read_bytes()).hexdigest() == digest
+
+
+DJANGO_FILES = """\
+import os
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import FileResponse
+from django.urls import path
+
+settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="test",
+                   MIDDLEWARE=["django.middleware.http.ConditionalGetMiddleware"])
+import django
+django.setup()
+
+
+def download(request):
+    return FileResponse(open(os.environ["LARGE"], "rb"), as_attachment=True)
+
+
+urlpatterns = [path("download", download)]
+application = WSGIHandler()
+"""
+
+
+def test_django_sends_a_file_of_100_megabytes_whole_and_in_ranges(httpd):
+    size = 100 << 20
+    block = random.Random(2).randbytes(1 << 20)
+    large = httpd.root / "large.bin"
+    with large.open("wb") as out:
+        for _ in range(100):
+            out.write(block)
+    httpd.wsgi(httpd.app("files.wsgi", DJANGO_FILES), f'CGatewayEnv LARGE "{large}"')
+    httpd.start()
+    target = httpd.root / "received.bin"
+    assert httpd.curl("/download", "--fail", "--output", target).returncode == 0
+    assert filecmp.cmp(large, target, shallow=False)
+    for first, last in ((0, 9), ((1 << 20) - 5, (1 << 20) + 4), (size - 7, size - 1)):
+        part = httpd.get("/download", headers={"Range": f"bytes={first}-{last}"})
+        assert part.status == 206
+        assert part.headers["Content-Range"] == f"bytes {first}-{last}/{size}"
+        assert part.body == (block + block)[first % (1 << 20):][:last - first + 1]
+    target.unlink()
+    with target.open("wb") as out:
+        out.write(block)
+    resumed = httpd.curl("/download", "--fail", "--continue-at", "-", "--output", target)
+    assert resumed.returncode == 0
+    assert filecmp.cmp(large, target, shallow=False)
+
+
+# ---- Django REST framework, Werkzeug -------------------------------------------------
+
+REST_FRAMEWORK = "djangorestframework==3.15.2"
+REST_APP = """\
+import os
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler
+from django.urls import path
+
+settings.configure(
+    ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="test",
+    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes",
+                    "rest_framework", "rest_framework.authtoken"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3",
+                           "NAME": os.environ["DATABASE"]}})
+import django
+django.setup()
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import connections
+from rest_framework.authentication import TokenAuthentication
+from rest_framework.authtoken.models import Token
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+
+class Echo(APIView):
+    authentication_classes = [TokenAuthentication]
+    permission_classes = [IsAuthenticated]
+
+    def post(self, request):
+        return Response({"user": request.user.username, "sent": request.data})
+
+
+call_command("migrate", verbosity=0)
+user, _ = User.objects.get_or_create(username="tester")
+Token.objects.get_or_create(user=user, key="0123456789abcdef")
+connections.close_all()
+urlpatterns = [path("echo", Echo.as_view())]
+application = WSGIHandler()
+"""
+
+
+def test_django_rest_framework_knows_its_user_by_token(httpd):
+    environment = interpreters.venv_for(httpd, REST_FRAMEWORK)
+    data = httpd.mkdir("data", owner=interpreters.HTTPD_USER)
+    app = httpd.app("rest.wsgi", REST_APP)
+    httpd.vhost("a.example", f'CGatewayApplication "{app}"',
+                f'CGatewayPython "{environment}"', f'CGatewayEnv DATABASE "{data}/db"')
+    httpd.start()
+    sent = json.dumps({"text": "Grüße", "n": [1, 2]}).encode()
+    headers = {"Content-Type": "application/json"}
+    assert httpd.request("/echo", "POST", sent, headers).status == 401
+    headers["Authorization"] = "Token 0123456789abcdef"
+    answer = httpd.request("/echo", "POST", sent, headers)
+    assert answer.json() == {"user": "tester", "sent": json.loads(sent)}
+
+
+WERKZEUG_APP = """\
+import hashlib
+from werkzeug.wrappers import Request, Response
+
+
+@Request.application
+def application(request):
+    total = hashlib.sha256()
+    while chunk := request.stream.read(8192):
+        total.update(chunk)
+    return Response(total.hexdigest())
+"""
+
+
+def test_werkzeug_reads_a_chunked_upload(httpd):
+    environment = interpreters.venv_for(httpd, FLASK)
+    httpd.vhost("a.example",
+                f'CGatewayApplication "{httpd.app("plain.wsgi", WERKZEUG_APP)}"',
+                f'CGatewayPython "{environment}"')
+    httpd.start()
+    path, digest = a_file(httpd)
+    content = path.read_bytes()
+    pieces = (content[at:at + 10_007] for at in range(0, len(content), 10_007))
+    assert httpd.request("/", "POST", pieces, chunked=True,
+                         headers={"Transfer-Encoding": "chunked"}).text == digest
