@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CGatewayResponseBuffer under a load of slow clients, and what must not wait in it."""
+
+import contextlib
+import hashlib
+import selectors
+import socket
+import statistics
+import time
+import zlib
+
+from harness.httpd import until
+from harness.paths import MPM, PATIENCE
+
+APP = '''
+import threading
+
+BLOCK = bytes(range(256)) * 256
+GO_ON = threading.Semaphore(0)
+
+
+def events(count):
+    for number in range(count):
+        yield b"data: %d\\n\\n" % number
+        GO_ON.acquire(timeout=120)
+
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    kind, body = "text/plain", [b"small"]
+    if path == "/page":
+        kind, body = "application/octet-stream", (BLOCK for _ in range(80))
+    elif path == "/events":
+        kind, body = "text/event-stream", events(5)
+    elif path == "/go-on":
+        GO_ON.release()
+    start_response("200 OK", [("Content-Type", kind)])
+    return body
+'''
+PAGE = bytes(range(256)) * 256 * 80         # 5 MB
+CLIENTS = 50 if MPM == "prefork" else 100   # each costs httpd a thread or process
+RATE = 50_000                               # bytes a second of each client
+TICK = 0.1
+MEASURED = 1.5                              # seconds
+SLACK = 0.050                               # of a noisy machine, in seconds
+
+
+# ---- many clients, each of them slow ------------------------------------------
+
+class Reader:
+    """Reads one chunked response, at a rate or as fast as it comes."""
+
+    def __init__(self, raw):
+        self.raw = raw
+        self.received = 0
+        self.digest = hashlib.sha1()
+        self.allowance = 0
+
+    def read(self, limit):
+        data = self.raw.socket.recv(limit)
+        self.received += len(data)
+        self.digest.update(data)
+        return len(data)
+
+
+class Crowd:
+    """Clients of one page; the caller's thread reads for all of them."""
+
+    def __init__(self, stack, httpd, count):
+        self.readers = []
+        self.selector = selectors.DefaultSelector()
+        self.ticked = time.monotonic()
+        for _ in range(count):
+            reader = Reader(stack.enter_context(httpd.raw()))
+            reader.raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            # HTTP/1.0: the body is all that follows the head, as it is
+            reader.raw.send(b"GET /page HTTP/1.0\r\nHost: a.example\r\n\r\n")
+            self.readers.append(reader)
+            self.selector.register(reader.raw.socket, selectors.EVENT_READ, reader)
+        stack.callback(self.selector.close)
+
+    def tick(self):
+        """Every reader takes what its rate allows since the last tick."""
+        now = time.monotonic()
+        if now - self.ticked < TICK:
+            return
+        share = int((now - self.ticked) * RATE)
+        self.ticked = now
+        for key, _ in self.selector.select(0):
+            key.data.read(share)
+
+    def finish(self):
+        """Reads the rest at full speed; [(bytes, digest)] of everything."""
+        while self.selector.get_map():
+            ready = self.selector.select(PATIENCE)
+            assert ready, "a response stalls"
+            for key, _ in ready:
+                if not key.data.read(1 << 20):
+                    self.selector.unregister(key.fileobj)
+        return [(r.received, r.digest.hexdigest()) for r in self.readers]
+
+
+def median_latency(httpd, between=lambda: None):
+    """A connection each, since httpd ends idle ones when its threads get few."""
+    times, end = [], time.monotonic() + MEASURED
+    while time.monotonic() < end or len(times) < 50:
+        between()
+        began = time.monotonic()
+        assert httpd.get("/small").text == "small"
+        times.append(time.monotonic() - began)
+    return statistics.median(times)
+
+
+def test_many_slow_readers_of_a_large_page_slow_nobody_down(httpd):
+    httpd.wsgi(httpd.app("page.wsgi", APP), "CGatewayProcesses 2", "CGatewayThreads 4")
+    httpd.main("SendBufferSize 65536")      # or the kernel would keep most of it
+    httpd.start()
+    with contextlib.ExitStack() as stack:
+        unloaded = median_latency(httpd)
+        crowd = Crowd(stack, httpd, CLIENTS)
+
+        def all_have_begun():
+            crowd.tick()
+            return all(reader.received for reader in crowd.readers)
+        until(all_have_begun, "every slow client to get its first bytes")
+        until(lambda: (crowd.tick(), httpd.connections())[1] == 0,
+              "the workers to be rid of every response")
+        loaded = median_latency(httpd, crowd.tick)
+        assert loaded < 2 * unloaded + SLACK, (loaded, unloaded)
+        assert any(r.received < len(PAGE) / 2 for r in crowd.readers), \
+            "the clients were slow all the while"
+        ends = crowd.finish()
+    head = ends[0][0] - len(PAGE)
+    assert 0 < head < 2000
+    assert {received for received, _ in ends} == {ends[0][0]}
+
+
+def test_a_page_that_waited_in_the_buffer_is_whole(httpd):
+    httpd.wsgi(httpd.app("page.wsgi", APP), "CGatewayResponseBuffer 64K 1M")
+    httpd.start()
+    answer = httpd.get("/page")
+    assert hashlib.sha1(answer.body).digest() == hashlib.sha1(PAGE).digest()
+
+
+# ---- what must not wait -----------------------------------------------------------
+
+def read_events(receive_until, go_on):
+    """Each event is there before the application makes the next one."""
+    for number in range(5):
+        mark = b"data: %d\n\n" % number
+        received = receive_until(mark)
+        assert mark in received and b"data: %d" % (number + 1) not in received
+        go_on()
+
+
+def test_server_sent_events_arrive_one_by_one(httpd):
+    httpd.wsgi(httpd.app("page.wsgi", APP), "CGatewayProcesses 1")
+    httpd.start()
+    with httpd.raw() as raw:
+        raw.send(b"GET /events HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
+        read_events(raw.receive_until, lambda: httpd.get("/go-on"))
+        assert raw.receive_all()[0].endswith(b"0\r\n\r\n")
+
+
+def test_server_sent_events_arrive_one_by_one_through_mod_deflate(httpd):
+    httpd.load("filter", "deflate")
+    httpd.wsgi(httpd.app("page.wsgi", APP), "CGatewayProcesses 1",
+               "SetOutputFilter DEFLATE")
+    httpd.start()
+    inflater, plain = zlib.decompressobj(31), [b""]
+    with httpd.raw() as raw:
+        raw.send(b"GET /events HTTP/1.0\r\nHost: a.example\r\n"
+                 b"Accept-Encoding: gzip\r\n\r\n")
+        head = raw.receive_until(b"\r\n\r\n")
+        assert b"Content-Encoding: gzip" in head
+        fresh = [head.split(b"\r\n\r\n", 1)[1]]
+
+        def receive_until(mark):
+            while mark not in plain[0]:
+                plain[0] += inflater.decompress(fresh.pop() if fresh
+                                                else raw.socket.recv(65536))
+            return plain[0]
+        read_events(receive_until, lambda: httpd.get("/go-on"))
