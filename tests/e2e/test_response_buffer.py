@@ -17,6 +17,13 @@ import threading
 
 BLOCK = bytes(range(256)) * 256
 GO_ON = threading.Semaphore(0)
+PRODUCED = []
+
+
+def endless():
+    while True:
+        PRODUCED.append(1)
+        yield BLOCK
 
 
 def events(count):
@@ -32,6 +39,10 @@ def application(environ, start_response):
         kind, body = "application/octet-stream", (BLOCK for _ in range(80))
     elif path == "/events":
         kind, body = "text/event-stream", events(5)
+    elif path == "/endless":
+        body = endless()
+    elif path == "/produced":
+        body = [b"%d" % len(PRODUCED)]
     elif path == "/go-on":
         GO_ON.release()
     start_response("200 OK", [("Content-Type", kind)])
@@ -140,6 +151,19 @@ def test_a_page_that_waited_in_the_buffer_is_whole(httpd):
     httpd.start()
     answer = httpd.get("/page")
     assert hashlib.sha1(answer.body).digest() == hashlib.sha1(PAGE).digest()
+
+
+def test_beyond_both_bounds_the_worker_waits_for_the_client(httpd):
+    httpd.wsgi(httpd.app("page.wsgi", APP), "CGatewayResponseBuffer 64K 1M",
+               "CGatewayProcesses 1")
+    httpd.start()
+    with httpd.raw() as stalled:
+        stalled.send(b"GET /endless HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        stalled.receive_until(b"\r\n\r\n")
+        until(lambda: int(httpd.get("/produced").text) > 16, "the bounds to be reached")
+        for _ in range(200):
+            # 1 MB is kept, some more is in sockets
+            assert int(httpd.get("/produced").text) < 500
 
 
 # ---- what must not wait -----------------------------------------------------------
