@@ -46,8 +46,8 @@ class Ctl:
     def connect(self):
         """A connection to the control socket itself."""
         connection = socket.socket(socket.AF_UNIX)
+        connection.connect(str(self.runtime_dir / "control"))   # waits for room in the queue
         connection.settimeout(PATIENCE)
-        connection.connect(str(self.runtime_dir / "control"))
         return connection
 
     def ask(self, line):
