@@ -142,6 +142,13 @@ static int is_over_limit(request_rec *r)
     return 1;
 }
 
+/* A subrequest leaves the body to its main request; before an ErrorDocument is
+ * asked for, as GET, httpd has thrown it away. */
+static int has_body(request_rec *r)
+{
+    return !r->main && !ap_is_HTTP_ERROR(r->status) && ap_request_has_body(r);
+}
+
 int cgwm_body_read_ahead(cgwm_body *body, request_rec *r,
                          const cgwm_bounds *limit)
 {
@@ -149,7 +156,7 @@ int cgwm_body_read_ahead(cgwm_body *body, request_rec *r,
     apr_status_t rv = APR_SUCCESS;
 
     body->r = r;
-    body->present = !r->main && ap_request_has_body(r);
+    body->present = has_body(r);
     if (!body->present) {
         body->eof = body->whole = 1;
         return OK;

@@ -10,6 +10,7 @@
 
 #include "cgw_clock.h"
 #include "config.h"
+#include "filters.h"
 
 /* Room for the longest name of an environ key that a header can make. */
 #define NAME_MAX_LEN 256
@@ -114,8 +115,9 @@ static int is_dropped(unsigned key, const cgwm_environ_args *args)
     case CGW_KEY_HTTP_AUTHORIZATION:
         return !args->pass_authorization;
     case CGW_KEY_HTTP_TRANSFER_ENCODING:
-    case CGW_KEY_CONTENT_LENGTH:
         return args->body_is_whole;
+    case CGW_KEY_CONTENT_LENGTH:
+        return args->body_is_whole || args->body_is_changed;
     default:
         return 0;
     }
@@ -207,23 +209,30 @@ static void put_server(struct cgw_buf *buf, request_rec *r)
     put(buf, CGW_KEY_REQUEST_SCHEME, ap_run_http_scheme(r));
 }
 
+/* That of the original request, where this one is its error document. */
+static const char *user_of(const request_rec *r)
+{
+    while (!r->user && r->prev) {
+        r = r->prev;
+    }
+    return r->user;
+}
+
 static void put_client(struct cgw_buf *buf, request_rec *r)
 {
     put(buf, CGW_KEY_REMOTE_ADDR, r->useragent_ip);
     put_number(buf, CGW_KEY_REMOTE_PORT, r->useragent_addr->port);
     put(buf, CGW_KEY_REMOTE_HOST,
         ap_get_useragent_host(r, REMOTE_HOST, NULL));
-    put(buf, CGW_KEY_REMOTE_USER, r->user);
+    put(buf, CGW_KEY_REMOTE_USER, user_of(r));
     put(buf, CGW_KEY_AUTH_TYPE, r->ap_auth_type);
-    if (!r->user && r->prev) {
-        put(buf, CGW_KEY_REMOTE_USER, r->prev->user);
-    }
 }
 
 static void put_request(struct cgw_buf *buf, request_rec *r,
                         const cgwm_environ_args *args)
 {
-    put(buf, CGW_KEY_REQUEST_METHOD, r->method);
+    put(buf, CGW_KEY_REQUEST_METHOD,
+        cgwm_filters_need_body(r) ? "GET" : r->method);
     put(buf, CGW_KEY_REQUEST_URI, request_uri(r));
     cgw_put_pair(buf, CGW_KEY_SCRIPT_NAME, NULL, 0, args->script_name,
                  args->script_name_len);
@@ -256,7 +265,8 @@ static uint16_t request_flags(request_rec *r, const cgwm_environ_args *args)
 {
     return (uint16_t)((args->has_body ? CGW_REQUEST_HAS_BODY : 0)
                       | (is_https(r) ? CGW_REQUEST_HTTPS : 0)
-                      | (r->header_only ? CGW_REQUEST_HEAD_ONLY : 0)
+                      | (r->header_only && !cgwm_filters_need_body(r)
+                             ? CGW_REQUEST_HEAD_ONLY : 0)
                       | (args->has_body && r->expecting_100
                              ? CGW_REQUEST_CONTINUE : 0)
                       | CGW_REQUEST_SENDFILE);

@@ -14,6 +14,7 @@
 #include "cgw_log.h"
 #include "config.h"
 #include "exchange.h"
+#include "filters.h"
 
 APLOG_USE_MODULE(cgateway);
 
@@ -116,6 +117,7 @@ static void fill_args(cgwm_environ_args *args, request_rec *r,
                                 ? group->spec->application : NULL;
     args->has_body = body->present;
     args->body_is_whole = body->whole;
+    args->body_is_changed = cgwm_filters_change_body(r);
     args->body_length = body->read_ahead;
     args->pass_authorization = conf->pass_authorization != 0;
 }

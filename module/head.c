@@ -71,10 +71,18 @@ static int add_header(void *table, const char *name, const char *value)
     return 1;
 }
 
+/* Is it the page of an error, which has no status of its own to tell? */
+static int is_error_page(const cgwm_head *head, const request_rec *r)
+{
+    return ap_is_HTTP_ERROR(r->status) && head->status == HTTP_OK;
+}
+
 void cgwm_head_apply(const cgwm_head *head, request_rec *r)
 {
-    r->status = head->status;
-    r->status_line = head->line;
+    if (!is_error_page(head, r)) {
+        r->status = head->status;
+        r->status_line = head->line;
+    }
     /* what mod_mime made of the file name is not the application's */
     r->content_type = NULL;
     r->content_encoding = NULL;

@@ -20,7 +20,8 @@ typedef struct cgwm_head {
 int cgwm_head_read(cgwm_head *head, const uint8_t *payload, size_t len,
                    apr_pool_t *p);
 
-/* Makes it the head of r's response. */
+/* Makes it the head of r's response. An ErrorDocument that says 200 leaves the
+ * error's status, as a file that is one does. */
 void cgwm_head_apply(const cgwm_head *head, request_rec *r);
 
 /* Makes httpd's page for this status, which is an error, carry what says how

@@ -15,6 +15,7 @@
 #include "cgw_header.h"
 #include "cgw_log.h"
 #include "config.h"
+#include "filters.h"
 #include "head.h"
 
 APLOG_USE_MODULE(cgateway);
@@ -34,6 +35,7 @@ void cgwm_response_init(cgwm_response *res, request_rec *r, cgwm_inbox *inbox,
     res->group = group;
     res->bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     res->expected = CGW_LENGTH_UNKNOWN;
+    res->head_only = r->header_only && !cgwm_filters_need_body(r);
 }
 
 static void fail(cgwm_response *res, int status)
@@ -100,7 +102,7 @@ static int count_body(cgwm_response *res, apr_uint64_t n)
         fail_protocol(res, "more body than Content-Length");
         return 0;
     }
-    return res->started && may_have_body(res) && !res->r->header_only;
+    return res->started && may_have_body(res) && !res->head_only;
 }
 
 static void keep(cgwm_response *res, apr_bucket *b)
@@ -268,7 +270,7 @@ static void take_end(cgwm_response *res)
         return;
     }
     if (res->expected != CGW_LENGTH_UNKNOWN && res->received < res->expected
-        && !r->header_only && may_have_body(res)) {
+        && !res->head_only && may_have_body(res)) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, CGW_LOGNO(0122)
                       "%s: the application announced %" APR_UINT64_T_FMT
                       " bytes and sent %" APR_UINT64_T_FMT, res->group,

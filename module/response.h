@@ -24,6 +24,7 @@ typedef struct cgwm_response {
     cgwm_outbox *outbox;     /* to be passed on */
     apr_bucket_brigade *bb;  /* being passed on */
     enum cgwm_response_state state;
+    int head_only;           /* the body goes nowhere */
     int started;             /* a head was taken over into r */
     int override;            /* httpd's page for this status is the answer; 0 */
     int status;              /* FAILED before the head: HTTP status */

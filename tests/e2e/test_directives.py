@@ -4,11 +4,11 @@
 import os
 import pwd
 import re
-import ssl
 import subprocess
 
 import pytest
 
+from harness import tls
 from harness.httpd import until
 from harness.paths import HTTPD_USER, PYTHON, ROOT
 
@@ -133,33 +133,22 @@ def test_one_group_in_two_virtual_hosts_is_one_set_of_processes(httpd):
 
 # ---- a virtual host that certbot copied -------------------------------------------
 
-@pytest.fixture
-def certificate(httpd):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days",
-                    "2", "-subj", "/CN=a.example", "-keyout", httpd.root / "key.pem",
-                    "-out", httpd.root / "cert.pem"], check=True, capture_output=True)
-    return ["SSLEngine On", f'SSLCertificateFile "{httpd.root}/cert.pem"',
-            f'SSLCertificateKeyFile "{httpd.root}/key.pem"', "SSLOptions +StdEnvVars"]
-
-
-def test_equal_definitions_for_http_and_https_merge(httpd, certificate):
-    httpd.load("ssl", "socache_shmcb")
+def test_equal_definitions_for_http_and_https_merge(httpd):
+    certificate = tls.server_certificate(httpd, "SSLOptions +StdEnvVars")
     tls_port = httpd.listen()
     lines = [f'CGatewayApplication "{httpd.app("info.wsgi")}"',
              f"CGatewayPython {PYTHON}", "CGatewayProcesses 1"]
     httpd.vhost("a.example", *lines)
     httpd.vhost("a.example", *lines, *certificate, port=tls_port)
-    httpd.expect_log(r"AH01873", r"AH01906", r"AH01909")
     httpd.start()
-    trust = ssl.create_default_context(cafile=httpd.root / "cert.pem")
-    trust.check_hostname = False
     plain = httpd.get().json()
-    tls = httpd.get(port=tls_port, tls=trust).json()
-    assert plain["pid"] == tls["pid"]
+    secure = httpd.get(port=tls_port, tls=tls.trust(httpd)).json()
+    assert plain["pid"] == secure["pid"]
     assert plain["request"]["wsgi.url_scheme"] == "http"
     assert "HTTPS" not in plain["request"]
-    assert (tls["request"]["wsgi.url_scheme"], tls["request"]["HTTPS"]) == ("https", "on")
-    assert tls["request"]["SSL_PROTOCOL"].startswith("TLS")
+    request = secure["request"]
+    assert (request["wsgi.url_scheme"], request["HTTPS"]) == ("https", "on")
+    assert request["SSL_PROTOCOL"].startswith("TLS")
 
 
 # ---- processes ----------------------------------------------------------------------
