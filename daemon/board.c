@@ -37,3 +37,23 @@ void cgwd_board_total(const cgwd_board *board, struct cgw_totals *totals)
         cgw_scoreboard_total(board->map, board->threads, totals);
     }
 }
+
+unsigned cgwd_board_busy(const cgwd_board *board)
+{
+    return board->map ? cgw_scoreboard_busy(board->map, board->threads) : 0;
+}
+
+int64_t cgwd_board_used(const cgwd_board *board, int64_t now)
+{
+    uint64_t last = 0;
+
+    if (cgwd_board_busy(board)) {
+        return now;
+    }
+    for (unsigned i = 0; board->map && i < board->threads; i++) {
+        const struct cgw_slot *slot = cgw_scoreboard_slot(board->map, i);
+        uint64_t ended = CGW_SLOT_GET(slot, ended) / 1000;
+        last = ended > last ? ended : last;
+    }
+    return last > (uint64_t)now ? now : (int64_t)last;
+}

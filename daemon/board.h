@@ -15,6 +15,11 @@ typedef struct cgwd_board {
  * closes once it is sent; -1: errno. */
 int cgwd_board_open(cgwd_board *board, unsigned threads);
 void cgwd_board_close(cgwd_board *board);
+/* How many threads are with a request. */
+unsigned cgwd_board_busy(const cgwd_board *board);
+/* When a request was there for the last time, as a time of cgw_clock_us() in
+ * milliseconds: now, where one is. 0: there was none. */
+int64_t cgwd_board_used(const cgwd_board *board, int64_t now);
 /* Adds its counters. */
 void cgwd_board_total(const cgwd_board *board, struct cgw_totals *totals);
 

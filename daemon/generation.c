@@ -236,7 +236,8 @@ void cgwd_generation_process_serves(cgwd_generation *gen, cgwd_process *proc)
     cgwd_group_set_refusing(gen->group, 0);
     if (gen->state == CGWD_GENERATION_READY
         && cgwd_generation_count(gen, CGWD_PROCESS_SERVING)
-               >= (unsigned)gen->spec->processes) {
+               >= cgwd_staff_wanted(gen)) {
+        gen->served = cgwd_now();
         cgwd_generation_set_state(gen, CGWD_GENERATION_SERVING,
                                   "all workers accept requests");
         cgwd_group_serves(gen->group, gen);

@@ -32,7 +32,7 @@ typedef struct cgwd_generation {
     apr_pool_t *pool;
     cgw_spec *spec;
     unsigned number;
-    int64_t born;
+    int64_t born, served;       /* served: when it began to, 0: not yet */
     char *output;               /* the end of what it printed until it served */
     size_t output_len;
     enum cgwd_generation_state state; /* cgwd_generation_set_state only */

@@ -8,62 +8,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cgw_log.h"
-#include "cgw_wire.h"
-
-/* Requests refused in one turn, and the pause before the next turn. */
-#define REFUSALS_PER_TURN 64
-#define REFUSAL_PAUSE_MS 5
-
-/* ---- refusing ----------------------------------------------------------- */
-
-/* The request is not read: its sender takes the answer all the same. */
-static void refuse_one(const cgwd_group *group, int fd)
-{
-    struct cgw_buf buf = {0};
-    char text[256];
-    size_t frame = cgw_frame_open(&buf, CGW_FRAME_FAIL, 0);
-    uint8_t kind = CGW_FAIL_UNAVAILABLE;
-    int n = snprintf(text, sizeof(text), "group %.100s has no worker that can "
-                     "serve; the error log above tells why", group->name);
-
-    cgw_buf_put(&buf, &kind, 1);
-    cgw_buf_put(&buf, text, n > 0 ? (size_t)n : 0);
-    cgw_frame_close(&buf, frame);
-    if (!buf.failed
-        && send(fd, buf.data, buf.len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-        /* its sender has gone: nobody waits for an answer */
-    }
-    cgw_buf_free(&buf);
-}
-
-static void handle_refusal(cgwd_watch *watch)
-{
-    cgwd_group *group = watch->owner;
-
-    for (int i = 0; i < REFUSALS_PER_TURN; i++) {
-        int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0) {
-            return;
-        }
-        refuse_one(group, fd);
-        close(fd);
-    }
-    /* More than a turn's worth: let the others have theirs. */
-    cgwd_watch_remove(group->sup->loop, watch);
-    cgwd_timer_set(group->sup->loop, &group->refusal_pause, REFUSAL_PAUSE_MS);
-}
-
-static void handle_refusal_pause(cgwd_timer *timer)
-{
-    cgwd_group *group = timer->owner;
-
-    cgwd_watch_add(group->sup->loop, &group->refusal);
-}
 
 void cgwd_group_set_refusing(cgwd_group *group, int on)
 {
@@ -71,13 +19,13 @@ void cgwd_group_set_refusing(cgwd_group *group, int on)
         return;
     }
     group->refusing = on;
-    group->refusal.fd = group->listener;
     if (on) {
-        cgwd_watch_add(group->sup->loop, &group->refusal);
+        cgwd_demand_stop(&group->demand);
+        cgwd_queue_refuse(&group->queue);
     }
     else {
-        cgwd_timer_clear(group->sup->loop, &group->refusal_pause);
-        cgwd_watch_remove(group->sup->loop, &group->refusal);
+        cgwd_queue_leave(&group->queue);
+        cgwd_demand_serves(&group->demand);
     }
 }
 
@@ -97,13 +45,39 @@ static int has_serving(const cgwd_group *group)
 static void start(cgwd_group *group)
 {
     cgwd_timer_clear(group->sup->loop, &group->retry);
+    cgwd_demand_wake(&group->demand);
     cgwd_trigger_rest(&group->trigger);
     cgwd_generation_start(group, group->spec);
 }
 
+/* Where requests start it, the next attempt is made when the next one comes. */
 static void handle_retry(cgwd_timer *timer)
 {
-    start(timer->owner);
+    cgwd_group *group = timer->owner;
+
+    if (cgwd_demand_is_lazy(&group->demand)) {
+        cgwd_group_set_refusing(group, 0);
+        cgwd_demand_sleep(&group->demand, "it could not be started");
+        return;
+    }
+    start(group);
+}
+
+void cgwd_group_wake(cgwd_group *group)
+{
+    cgwd_log(group->log, CGWD_NOTICE, "%s: a request wakes it", group->name);
+    start(group);
+}
+
+/* At the beginning, and when httpd restarts. */
+static void begin(cgwd_group *group)
+{
+    if (group->spec->start_on_demand) {
+        cgwd_demand_sleep(&group->demand, "CGatewayStart demand");
+    }
+    else {
+        start(group);
+    }
 }
 
 void cgwd_group_serves(cgwd_group *group, cgwd_generation *gen)
@@ -116,6 +90,7 @@ void cgwd_group_serves(cgwd_group *group, cgwd_generation *gen)
         next = g->next;
         cgwd_generation_drain(g, "a newer one serves");
     }
+    cgwd_demand_serves(&group->demand);
 }
 
 static void record_failure(cgwd_group *group, const cgwd_generation *gen,
@@ -163,6 +138,7 @@ void cgwd_group_start_failed(cgwd_group *group, cgwd_generation *gen,
 
 static void destroy(cgwd_group *group)
 {
+    cgwd_demand_stop(&group->demand);
     cgwd_group_set_refusing(group, 0);
     cgwd_timer_clear(group->sup->loop, &group->retry);
     cgwd_trigger_stop(&group->trigger);
@@ -196,6 +172,7 @@ static void take_config(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec
     group->spec = spec;
     group->digest = cgw_spec_digest(spec, spec_pool);
     group->listener = listener;
+    cgwd_queue_set(&group->queue, listener);
     group->log = log;
     fcntl(listener, F_SETFL, O_NONBLOCK);
     if (stat(spec->socket, &st) == 0) {
@@ -216,13 +193,13 @@ void cgwd_group_create(cgwd_supervisor *sup, apr_pool_t *spec_pool,
     group->sup = sup;
     group->name = apr_pstrdup(pool, spec->name);
     group->seen = 1;
-    group->refusal.owner = group->retry.owner = group->refusal_pause.owner = group;
-    group->refusal.handle = handle_refusal;
-    group->refusal_pause.handle = handle_refusal_pause;
+    group->retry.owner = group;
+    cgwd_queue_init(&group->queue, sup->loop, group->name);
+    cgwd_demand_init(&group->demand, group);
     cgwd_trigger_init(&group->trigger, group);
     take_config(group, spec_pool, spec, listener, log);
     apr_hash_set(sup->groups, group->name, APR_HASH_KEY_STRING, group);
-    start(group);
+    begin(group);
 }
 
 static void abandon_unfinished(cgwd_group *group, int all)
@@ -268,10 +245,20 @@ void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
     if (!spec->watch_application && spec->watch->nelts == 0) {
         cgwd_trigger_stop(&group->trigger);
     }
-    if (restart || changed || moved || was_retiring || spec->reload_on_graceful
-        || !has_serving(group)) {
-        abandon_unfinished(group, restart);
+    if (restart) {
+        abandon_unfinished(group, 1);
+        begin(group);
+    }
+    else if (group->demand.asleep && cgwd_demand_is_lazy(&group->demand)) {
+        cgwd_queue_await(&group->queue); /* the next request sees what is new */
+    }
+    else if (changed || moved || was_retiring || spec->reload_on_graceful
+             || !has_serving(group)) {
+        abandon_unfinished(group, 0);
         start(group);
+    }
+    else {
+        cgwd_demand_serves(&group->demand);
     }
     cgwd_group_set_refusing(group, refusing && !restart && !has_serving(group));
 }
@@ -302,6 +289,7 @@ static void handle_retired(cgwd_timer *timer)
     cgwd_generation *next;
 
     cgwd_group_unlink(group);
+    cgwd_demand_stop(&group->demand);
     for (cgwd_generation *g = group->generations; g; g = next) {
         next = g->next;
         cgwd_generation_drain(g, "not configured any more");

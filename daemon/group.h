@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include "backoff.h"
+#include "demand.h"
 #include "generation.h"
 #include "trigger.h"
 
@@ -37,9 +38,9 @@ typedef struct cgwd_group {
     cgwd_backoff backoff;       /* of starting */
     cgwd_failure *failure;      /* NULL: there was none */
     struct cgw_totals gone;     /* of workers that have gone */
-    int refusing;
-    cgwd_watch refusal;
-    cgwd_timer refusal_pause;
+    cgwd_queue queue;           /* of requests that nobody has accepted */
+    int refusing;               /* them; cgwd_group_set_refusing only */
+    cgwd_demand demand;
     cgwd_trigger trigger;       /* its watched files */
     int retiring;
     int seen;                   /* in the configuration being applied */
@@ -53,6 +54,8 @@ void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
 /* Start a new generation of the present configuration beside the old, as a
  * graceful restart does. */
 void cgwd_group_reload(cgwd_group *group, const char *why);
+/* It is asleep, and a request waits. */
+void cgwd_group_wake(cgwd_group *group);
 /* Whether its newest generation still loads the application. */
 int cgwd_group_is_starting(const cgwd_group *group);
 /* The configuration no longer has it: serve a little longer, then drain. */

@@ -34,6 +34,7 @@ static void for_each_generation(cgwd_supervisor *sup,
         cgwd_group *group = value;
         cgwd_generation *next;
         cgwd_group_set_refusing(group, 0);
+        cgwd_demand_stop(&group->demand);
         cgwd_timer_clear(sup->loop, &group->retry);
         for (cgwd_generation *g = group->generations; g; g = next) {
             next = g->next;

@@ -44,7 +44,7 @@ static char **make_argv(const cgwd_spawn *spawn, apr_pool_t *p)
     ARG(spec->name);
     ARG(spec->application);
     ARG(apr_ltoa(p, (long)spec->threads));
-    ARG(apr_ltoa(p, (long)spec->processes));
+    ARG(apr_ltoa(p, (long)spec->processes_max));
     ARG(apr_pstrcat(p, "--preload=", preload_names[spec->preload], NULL));
     if (spec->watch_application) {
         ARG("--watch-application");

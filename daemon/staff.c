@@ -2,6 +2,8 @@
 
 #include "staff.h"
 
+#include <syslog.h>
+
 #include "group.h"
 
 /* From this delay on requests are refused rather than left waiting. */
@@ -10,9 +12,13 @@
  * configured number of workers may be there. The next ones wait. */
 #define LINGERING_MAX 2
 
-static unsigned wanted(const cgwd_generation *gen)
+unsigned cgwd_staff_wanted(const cgwd_generation *gen)
 {
-    return (unsigned)gen->spec->processes;
+    unsigned target = gen->group->demand.scale.target;
+    unsigned least = (unsigned)gen->spec->processes;
+    unsigned most = (unsigned)gen->spec->processes_max;
+
+    return target < least ? least : target > most ? most : target;
 }
 
 static int is_coming(const cgwd_generation *gen, const cgwd_process *proc)
@@ -24,6 +30,7 @@ static int is_coming(const cgwd_generation *gen, const cgwd_process *proc)
 /* How many workers have to be started. */
 static unsigned missing(const cgwd_generation *gen)
 {
+    unsigned wanted = cgwd_staff_wanted(gen);
     unsigned staying = 0, leaving = 0, lingering = 0, lack;
 
     for (const cgwd_process *p = gen->processes; p; p = p->next) {
@@ -32,8 +39,8 @@ static unsigned missing(const cgwd_generation *gen)
         leaving += works && p->leaving;
         lingering += p->state == CGWD_PROCESS_DRAINING;
     }
-    lack = wanted(gen) > staying ? wanted(gen) - staying : 0;
-    if (lingering >= LINGERING_MAX * wanted(gen)) {
+    lack = wanted > staying ? wanted - staying : 0;
+    if (lingering >= LINGERING_MAX * wanted) {
         lack = lack > leaving ? lack - leaving : 0;
     }
     return lack;
@@ -122,12 +129,44 @@ static cgwd_process *next_leaver(const cgwd_generation *gen)
     return found;
 }
 
+/* Whom the group can do without best: one that is to go anyhow, or the one with
+ * the fewest requests. */
+static cgwd_process *least_needed(const cgwd_generation *gen)
+{
+    cgwd_process *found = next_leaver(gen);
+    unsigned fewest = ~0U;
+
+    for (cgwd_process *p = found ? NULL : gen->processes; p; p = p->next) {
+        unsigned busy = cgwd_board_busy(&p->board);
+        if (p->state == CGWD_PROCESS_SERVING && busy < fewest) {
+            fewest = busy;
+            found = p;
+        }
+    }
+    return found;
+}
+
+void cgwd_staff_resize(cgwd_generation *gen)
+{
+    unsigned serving = cgwd_generation_count(gen, CGWD_PROCESS_SERVING);
+    cgwd_process *proc;
+
+    if (gen->spec->log_level >= LOG_INFO) {
+        cgwd_log(gen->group->log, CGWD_INFO, "%s: %u workers serve, %u are wanted now",
+                 gen->group->name, serving, cgwd_staff_wanted(gen));
+    }
+    for (; serving > cgwd_staff_wanted(gen) && (proc = least_needed(gen)); serving--) {
+        cgwd_process_retire(proc, "there is too little to do");
+    }
+    fill_on(gen);
+}
+
 void cgwd_staff_serves(cgwd_generation *gen)
 {
     unsigned serving = cgwd_generation_count(gen, CGWD_PROCESS_SERVING);
     cgwd_process *proc;
 
-    for (; serving > wanted(gen) && (proc = next_leaver(gen)); serving--) {
+    for (; serving > cgwd_staff_wanted(gen) && (proc = next_leaver(gen)); serving--) {
         cgwd_process_retire(proc, proc->leaving);
     }
     fill_on(gen);

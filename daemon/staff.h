@@ -9,6 +9,12 @@
 
 void cgwd_staff_init(cgwd_generation *gen);
 
+/* How many workers there are to be: what the group's load asks for, within
+ * CGatewayProcesses. */
+unsigned cgwd_staff_wanted(const cgwd_generation *gen);
+/* That number has changed. */
+void cgwd_staff_resize(cgwd_generation *gen);
+
 /* Start what is missing, the template first. A worker that is to be replaced
  * counts as missing already, and serves until its successor does. */
 void cgwd_staff_fill(cgwd_generation *gen);

@@ -24,6 +24,9 @@ static const char *state_of(const cgwd_group *group)
     if (group->retiring) {
         return "retiring";
     }
+    if (group->demand.asleep) {
+        return "asleep";
+    }
     if (serving(group)) {
         return "serving";
     }
@@ -78,6 +81,7 @@ static void put_spec(cgwd_json *json, const cgw_spec *spec)
     cgwd_json_string(json, "user", spec->user);
     cgwd_json_number(json, "uid", spec->uid >= 0 ? spec->uid : geteuid());
     cgwd_json_number(json, "processes", spec->processes);
+    cgwd_json_number(json, "processes_max", spec->processes_max);
     cgwd_json_number(json, "threads", spec->threads);
 }
 

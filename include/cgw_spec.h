@@ -30,11 +30,14 @@ enum cgw_preload {
     X(uid, -1)                  /* -1: do not switch */                       \
     X(gid, -1)                                                                \
     X(umask, -1)                /* -1: inherit */                             \
-    X(processes, 2)                                                           \
+    X(processes, 2)             /* at least */                                \
+    X(processes_max, 2)         /* and at most */                             \
     X(threads, 8)                                                             \
     X(start_timeout, 60000)                                                   \
     X(drain_timeout, 60000)                                                   \
     X(preload, CGW_PRELOAD_AUTO)                                              \
+    X(start_on_demand, 0)       /* 1: by the first request */                 \
+    X(idle_timeout, 0)          /* 0: it stays when there are none */         \
     X(max_requests, 0)          /* 0: any number */                           \
     X(max_requests_jitter, 0)                                                 \
     X(max_lifetime, 0)          /* 0: any time */                             \
@@ -71,7 +74,7 @@ typedef struct cgw_spec {
 #undef X
 } cgw_spec;
 
-#define CGW_SPEC_VERSION 3
+#define CGW_SPEC_VERSION 4
 #define CGW_DIGEST_HEX 40   /* SHA-1 in hexadecimal, without the NUL */
 
 /* A spec with its defaults; lists are empty arrays. Never NULL. */

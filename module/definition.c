@@ -104,6 +104,7 @@ static const struct second {
     apr_size_t offset;
 } seconds[] = {
     {CGWM_USER, offsetof(cgw_spec, gid)},
+    {CGWM_PROCESSES, offsetof(cgw_spec, processes_max)},
     {CGWM_MAX_REQUESTS, offsetof(cgw_spec, max_requests_jitter)},
     {CGWM_WATCH, offsetof(cgw_spec, watch_application)},
 };

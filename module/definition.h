@@ -35,12 +35,16 @@
       "a file of NAME=value lines")                                           \
     X(PASS_ENV, "CGatewayPassEnv", pass_env, 1, CGWM_ANY_WORDS, env, 0, 0,    \
       "variables of httpd's own environment to pass on")                      \
-    X(PROCESSES, "CGatewayProcesses", number, 1, 1, processes, 1, 1000,       \
-      "worker processes, 1 to 1000")                                          \
+    X(PROCESSES, "CGatewayProcesses", processes, 1, 1, processes, 1, 1000,    \
+      "worker processes: number, or least-most")                              \
     X(THREADS, "CGatewayThreads", number, 1, 1, threads, 1, 512,              \
       "request threads of each process, 1 to 512")                            \
     X(PRELOAD, "CGatewayPreload", preload, 1, 1, preload, 0, 0,               \
       "auto, on or off: import once and fork the workers")                    \
+    X(START, "CGatewayStart", start, 1, 1, start_on_demand, 0, 1,             \
+      "boot, or demand: when the processes start")                            \
+    X(IDLE_TIMEOUT, "CGatewayIdleTimeout", duration_or_none, 1, 1,            \
+      idle_timeout, 1000, 86400000, "after which no processes are left")      \
     X(START_TIMEOUT, "CGatewayStartTimeout", duration, 1, 1, start_timeout,   \
       1000, 3600000, "how long the application may take to load")             \
     X(DRAIN_TIMEOUT, "CGatewayDrainTimeout", duration, 1, 1, drain_timeout,   \

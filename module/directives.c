@@ -185,6 +185,19 @@ static const char *set_number(const setting *s)
     return NULL;
 }
 
+/* "4", or "2-8" */
+static const char *set_processes(const setting *s)
+{
+    if (!cgwm_parse_range(s->argv[0], s->low, s->high, s->number,
+                          &s->def->spec->processes_max)) {
+        return apr_psprintf(s->p, CGW_LOGNO(0173) "%s '%s' is out of range. Write a "
+            "whole number from %" APR_INT64_T_FMT " to %" APR_INT64_T_FMT ", or the "
+            "fewest and the most, with '-' between them, as 2-8.", s->name, s->argv[0],
+            (apr_int64_t)s->low, (apr_int64_t)s->high);
+    }
+    return NULL;
+}
+
 static const char *set_duration(const setting *s)
 {
     int64_t ms;
@@ -256,6 +269,18 @@ static const char *set_preload(const setting *s)
             "the application once and fork the workers, where its import leaves no "
             "threads and sockets), nor on (always), nor off (each worker imports it). "
             "Write one of the three.", s->name, s->argv[0]);
+    }
+    return NULL;
+}
+
+static const char *set_start(const setting *s)
+{
+    static const char *const words[] = {"boot", "demand", NULL};
+
+    if (!choose(s, words)) {
+        return apr_psprintf(s->p, CGW_LOGNO(0174) "%s '%s' is neither boot (processes "
+            "start with httpd) nor demand (the first request starts them). Write one of "
+            "the two.", s->name, s->argv[0]);
     }
     return NULL;
 }

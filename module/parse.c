@@ -53,6 +53,27 @@ bool cgwm_parse_int(const char *text, int64_t low, int64_t high, int64_t *out)
     return true;
 }
 
+bool cgwm_parse_range(const char *text, int64_t low, int64_t high, int64_t *least,
+                      int64_t *most)
+{
+    int64_t a, b;
+    const char *end;
+
+    if (!parse_digits(text, &a, &end)) {
+        return false;
+    }
+    b = a;
+    if (*end == '-' && !parse_digits(end + 1, &b, &end)) {
+        return false;
+    }
+    if (*end || a < low || b > high || a > b) {
+        return false;
+    }
+    *least = a;
+    *most = b;
+    return true;
+}
+
 static bool parse_with_unit(const char *text, const unit *units, int64_t *out)
 {
     int64_t value;

@@ -14,6 +14,10 @@
 
 /* A whole decimal number from low to high; nothing before or after it. */
 bool cgwm_parse_int(const char *text, int64_t low, int64_t high, int64_t *out);
+/* "4", which is 4 to 4, or "2-8"; from low to high, the first not above the
+ * second. */
+bool cgwm_parse_range(const char *text, int64_t low, int64_t high, int64_t *least,
+                      int64_t *most);
 
 /* A number with a unit: ms, s, min, h. Seconds without one. In milliseconds. */
 bool cgwm_parse_duration(const char *text, int64_t *out);

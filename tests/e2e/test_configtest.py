@@ -178,6 +178,11 @@ def test_every_form_of_every_directive_is_accepted(config):
         "CGatewayEnvFile x.env",
         "CGatewayPassEnv PATH",
         "CGatewayProcesses 1000",
+        "CGatewayProcesses 1-1000",
+        "CGatewayStart demand",
+        "CGatewayStart Boot",
+        "CGatewayIdleTimeout 0",
+        "CGatewayIdleTimeout 24h",
         "CGatewayThreads 512",
         "CGatewayStartTimeout 1000ms",
         "CGatewayDrainTimeout 0",
@@ -251,9 +256,12 @@ def test_groups_that_watch_other_files_do_not_merge(config, one, other):
 # ---- one directive: httpd names the line --------------------------------------
 
 @pytest.mark.parametrize("line,log_id,words", [
-    ("CGatewayProcesses 0", "CGW0001", ["from 1 to 1000"]),
-    ("CGatewayProcesses 1001", "CGW0001", ["from 1 to 1000"]),
-    ("CGatewayProcesses many", "CGW0001", ["from 1 to 1000"]),
+    ("CGatewayProcesses 0", "CGW0173", ["from 1 to 1000"]),
+    ("CGatewayProcesses 1001", "CGW0173", ["from 1 to 1000"]),
+    ("CGatewayProcesses many", "CGW0173", ["from 1 to 1000"]),
+    ("CGatewayProcesses 4-2", "CGW0173", ["'4-2'", "as 2-8"]),
+    ("CGatewayStart never", "CGW0174", ["neither boot", "demand"]),
+    ("CGatewayIdleTimeout 10ms", "CGW0170", ["from 1s to 24h", "0 for none"]),
     ("CGatewayThreads 513", "CGW0001", ["from 1 to 512"]),
     ("CGatewayThreads -1", "CGW0001", ["from 1 to 512"]),
     ("CGatewayStartTimeout 0", "CGW0002", ["from 1s to 1h"]),

@@ -56,6 +56,24 @@ static void int_refuses_what_is_no_number(void **state)
     }
 }
 
+static void range_is_one_number_or_two(void **state)
+{
+    const char *bad[] = {"", "0", "11", "4-", "-4", "4-2", "0-2", "2-11", "2-4-6",
+                         "2 - 4", "2..4", "x"};
+    int64_t least = 0, most = 0;
+
+    (void)state;
+    assert_true(cgwm_parse_range("4", 1, 10, &least, &most));
+    assert_int_equal(least, 4);
+    assert_int_equal(most, 4);
+    assert_true(cgwm_parse_range("1-10", 1, 10, &least, &most));
+    assert_int_equal(least, 1);
+    assert_int_equal(most, 10);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_false(cgwm_parse_range(bad[i], 1, 10, &least, &most));
+    }
+}
+
 static void duration_knows_its_units(void **state)
 {
     static const struct { const char *text; int64_t ms; } good[] = {
@@ -277,6 +295,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(int_keeps_to_its_range),
         cmocka_unit_test(int_refuses_what_is_no_number),
+        cmocka_unit_test(range_is_one_number_or_two),
         cmocka_unit_test(duration_knows_its_units),
         cmocka_unit_test(duration_refuses_the_rest),
         cmocka_unit_test(duration_is_shown_in_its_biggest_unit),

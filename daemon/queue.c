@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "queue.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cgw_wire.h"
+
+/* Requests refused in one turn, and the pause before the next turn. */
+#define REFUSALS_PER_TURN 64
+#define REFUSAL_PAUSE_MS 5
+
+/* The request is not read: its sender takes the answer all the same. */
+static void refuse_one(const cgwd_queue *queue, int fd)
+{
+    struct cgw_buf buf = {0};
+    char text[256];
+    size_t frame = cgw_frame_open(&buf, CGW_FRAME_FAIL, 0);
+    uint8_t kind = CGW_FAIL_UNAVAILABLE;
+    int n = snprintf(text, sizeof(text), "group %.100s has no worker that can "
+                     "serve; the error log above tells why", queue->name);
+
+    cgw_buf_put(&buf, &kind, 1);
+    cgw_buf_put(&buf, text, n > 0 ? (size_t)n : 0);
+    cgw_frame_close(&buf, frame);
+    if (!buf.failed
+        && send(fd, buf.data, buf.len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+        /* its sender has gone: nobody waits for an answer */
+    }
+    cgw_buf_free(&buf);
+}
+
+static void refuse_some(cgwd_queue *queue)
+{
+    for (int i = 0; i < REFUSALS_PER_TURN; i++) {
+        int fd = accept4(queue->watch.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0) {
+            return;
+        }
+        refuse_one(queue, fd);
+        close(fd);
+    }
+    /* More than a turn's worth: let the others have theirs. */
+    cgwd_watch_remove(queue->loop, &queue->watch);
+    cgwd_timer_set(queue->loop, &queue->pause, REFUSAL_PAUSE_MS);
+}
+
+static void handle_pause(cgwd_timer *timer)
+{
+    cgwd_queue *queue = timer->owner;
+
+    cgwd_watch_add(queue->loop, &queue->watch);
+}
+
+static void handle_watch(cgwd_watch *watch)
+{
+    cgwd_queue *queue = watch->owner;
+
+    if (queue->mode == CGWD_QUEUE_REFUSED) {
+        refuse_some(queue);
+        return;
+    }
+    cgwd_queue_leave(queue);
+    queue->arrived(queue);
+}
+
+void cgwd_queue_init(cgwd_queue *queue, cgwd_loop *loop, const char *name)
+{
+    queue->loop = loop;
+    queue->name = name;
+    queue->watch.fd = -1;
+    queue->watch.owner = queue->pause.owner = queue;
+    queue->watch.handle = handle_watch;
+    queue->pause.handle = handle_pause;
+}
+
+void cgwd_queue_set(cgwd_queue *queue, int fd)
+{
+    cgwd_queue_leave(queue);
+    queue->watch.fd = fd;
+}
+
+void cgwd_queue_leave(cgwd_queue *queue)
+{
+    if (queue->mode != CGWD_QUEUE_LEFT) {
+        cgwd_timer_clear(queue->loop, &queue->pause);
+        cgwd_watch_remove(queue->loop, &queue->watch);
+        queue->mode = CGWD_QUEUE_LEFT;
+    }
+}
+
+static void enter(cgwd_queue *queue, int mode)
+{
+    if ((int)queue->mode != mode) {
+        cgwd_queue_leave(queue);
+        queue->mode = mode;
+        cgwd_watch_add(queue->loop, &queue->watch);
+    }
+}
+
+void cgwd_queue_refuse(cgwd_queue *queue)
+{
+    enter(queue, CGWD_QUEUE_REFUSED);
+}
+
+void cgwd_queue_await(cgwd_queue *queue)
+{
+    enter(queue, CGWD_QUEUE_AWAITED);
+}
+
+int cgwd_queue_is_waiting(const cgwd_queue *queue)
+{
+    struct pollfd p = {.fd = queue->watch.fd, .events = POLLIN};
+
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
+}

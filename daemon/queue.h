@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CGWD_QUEUE_H
+#define CGWD_QUEUE_H
+
+#include "loop.h"
+
+/* What the supervisor does at a group's listening socket, whose connections the
+ * workers accept: mostly nothing. Embedded in its owner; one thing at a time. */
+typedef struct cgwd_queue {
+    cgwd_loop *loop;
+    cgwd_watch watch;       /* its fd belongs to the owner */
+    cgwd_timer pause;       /* of refusing */
+    enum { CGWD_QUEUE_LEFT, CGWD_QUEUE_REFUSED, CGWD_QUEUE_AWAITED } mode;
+    const char *name;       /* of the group, for those who are refused */
+    void (*arrived)(struct cgwd_queue *queue);
+    void *owner;
+} cgwd_queue;
+
+void cgwd_queue_init(cgwd_queue *queue, cgwd_loop *loop, const char *name);
+/* The socket is another one now. Ends refusing and awaiting. */
+void cgwd_queue_set(cgwd_queue *queue, int fd);
+/* Answer all that comes at once: no worker can serve. */
+void cgwd_queue_refuse(cgwd_queue *queue);
+/* Call `arrived`, once, as soon as a connection waits, and leave it there. */
+void cgwd_queue_await(cgwd_queue *queue);
+/* Leave it to the workers. */
+void cgwd_queue_leave(cgwd_queue *queue);
+/* Whether a connection waits at this moment. */
+int cgwd_queue_is_waiting(const cgwd_queue *queue);
+
+#endif

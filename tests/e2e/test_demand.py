@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes that come and go with the requests."""
+
+import concurrent.futures
+import os
+import signal
+import time
+
+import pytest
+
+from harness.ctl import Ctl
+from harness.httpd import until
+from harness.load import Load
+
+
+@pytest.fixture
+def site(httpd, marks):
+    """Starts the application of tests/apps/process.wsgi."""
+    def start(*lines):
+        httpd.wsgi("process.wsgi", f'CGatewayEnv MARKS "{marks}"', *lines)
+        return httpd.start()
+    return start
+
+
+def ask(httpd, path, number):
+    """So many requests at a time: their answers."""
+    with concurrent.futures.ThreadPoolExecutor(number) as pool:
+        return list(pool.map(lambda _: httpd.get(path), range(number)))
+
+
+def hold(httpd, marks, pool, number, name):
+    """So many requests that run until the file go-on is made: their futures."""
+    started = [pool.submit(httpd.get, f"/{name}") for _ in range(number)]
+    until(lambda: len(list(marks.glob(f"{name}-*"))) > 0, "one to run")
+    return started
+
+
+# ---- CGatewayStart, CGatewayIdleTimeout ----------------------------------------------
+
+def test_the_first_requests_start_the_group_and_none_fails(httpd, site):
+    site("CGatewayStart demand")
+    assert httpd.group_processes("a.example") == []
+    assert Ctl(httpd).group("a.example")["state"] == "asleep"
+    answers = ask(httpd, "/", 12)
+    assert {a.status for a in answers} == {200}
+    assert len({a.json()["imported_by"] for a in answers}) == 1
+    httpd.wait_log("a request wakes it")
+    assert Ctl(httpd).group("a.example")["state"] == "serving"
+
+
+def test_an_idle_group_ends_and_the_next_request_starts_it(httpd, site):
+    site("CGatewayIdleTimeout 1s")
+    for turn in (1, 2):
+        first = httpd.get().json()["imported_by"]
+        httpd.wait_log(r"(?s)(sleeps \(CGatewayIdleTimeout\).*){%d}" % turn)
+        until(lambda: httpd.group_processes("a.example") == [], "its processes to end")
+        assert httpd.get().json()["imported_by"] != first
+
+
+def test_no_request_fails_while_a_group_falls_asleep(httpd, site):
+    """Requests at just the time when it would."""
+    site("CGatewayIdleTimeout 1s", "CGatewayProcesses 1")
+    importers = set()
+    for step in range(10):
+        answer = httpd.get()
+        assert answer.status == 200
+        importers.add(answer.json()["imported_by"])
+        time.sleep(0.9 + 0.03 * step)   # the moment is what this is about
+    httpd.wait_log(r"sleeps \(CGatewayIdleTimeout\)")
+    assert len(importers) > 1
+
+
+def test_a_long_request_keeps_its_group_awake(httpd, site, marks):
+    site("CGatewayIdleTimeout 1s", "CGatewayProcesses 1")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        held, = hold(httpd, marks, pool, 1, "slow")
+        pid = int(next(marks.glob("slow-*")).name.split("-")[-1])
+        asked = time.monotonic()
+        while time.monotonic() - asked < 3:
+            assert "sleeps" not in httpd.log()
+            time.sleep(0.1)
+        (marks / "go-on").touch()
+        assert held.result().json()["pid"] == pid
+    httpd.wait_log(r"sleeps \(CGatewayIdleTimeout\)")
+
+
+def test_graceful_and_restart_leave_a_sleeper_asleep(httpd, site):
+    site("CGatewayStart demand", "CGatewayIdleTimeout 1h")
+    httpd.graceful()
+    assert httpd.group_processes("a.example") == []
+    assert httpd.get().status == 200
+    httpd.graceful()
+    httpd.wait_log("draining -> gone")
+    assert httpd.group_processes("a.example") != [], "awake, it is reloaded"
+    httpd.restart()
+    until(lambda: httpd.group_processes("a.example") == [], "the processes to end")
+    assert httpd.get().status == 200
+
+
+def test_a_sleeper_is_told_that_it_has_to_start(httpd, site, marks):
+    site("CGatewayStart demand")
+    httpd.wsgi("process.wsgi", f'CGatewayEnv MARKS "{marks}"', "CGatewayStart boot")
+    httpd.graceful()
+    httpd.wait_log("ready -> serving")
+
+
+def test_a_sleeper_that_cannot_start_answers_and_tries_again(httpd, site, marks):
+    httpd.expect_log("CGW0411", "CGW0221", "CGW0231", "CGW0111|CGW0121|CGW013",
+                     r"\] a\.example: ")
+    site("CGatewayStart demand")
+    (marks / "broken").touch()
+    assert httpd.get().status == 503
+    httpd.wait_log(r"sleeps|next attempt")
+    (marks / "broken").unlink()
+    until(lambda: httpd.get().status == 200, "the repaired application")
+
+
+def test_the_supervisor_s_successor_wakes_whom_requests_wait_for(httpd, site):
+    site("CGatewayStart demand")
+    httpd.expect_log("CGW0104")
+    old = httpd.supervisor()
+    os.kill(old, signal.SIGKILL)
+    assert httpd.get().status == 200
+    assert httpd.supervisor() not in (None, old)
+
+
+# ---- CGatewayProcesses with two numbers ------------------------------------------------
+
+def test_workers_come_when_requests_wait_and_go_when_they_do_not(httpd, site, marks):
+    site("CGatewayProcesses 1-4", "CGatewayThreads 1")
+    until(lambda: len(httpd.workers("a.example")) == 1, "the first one")
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        held = hold(httpd, marks, pool, 4, "slow")
+        until(lambda: len(list(marks.glob("slow-*"))) == 4, "a worker for each")
+        assert len(httpd.workers("a.example")) == 4, "and no more"
+        (marks / "go-on").touch()
+        assert {h.result().status for h in held} == {200}
+    with Load(httpd, "/", clients=1) as load:
+        until(lambda: len(httpd.workers("a.example")) == 1, "the others to go")
+    assert load.failures == []
+
+
+def test_a_reload_keeps_the_number_of_workers(httpd, site, marks):
+    site("CGatewayProcesses 1-3", "CGatewayThreads 1")
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        held = hold(httpd, marks, pool, 3, "slow")
+        until(lambda: len(list(marks.glob("slow-*"))) == 3, "a worker for each")
+        httpd.graceful()
+        httpd.wait_log("a.example/2: ready -> serving")
+        assert sum(p["state"] == "serving" for g in Ctl(httpd).group("a.example")
+                   ["generations"] if g["number"] == 2 for p in g["processes"]) == 3
+        (marks / "go-on").touch()
+        assert {h.result().status for h in held} == {200}
