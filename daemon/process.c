@@ -24,6 +24,8 @@
 #define OUTPUT_PER_TURN (64 * 1024)
 /* Up to this part of CGatewayMaxLifetime is taken off at random. */
 #define LIFETIME_JITTER 10
+/* So long may a process take to write its stack. */
+#define STACK_MS 200
 
 static const char *const state_names[] = {
 #define X(sym, name) [CGWD_PROCESS_##sym] = name,
@@ -258,18 +260,22 @@ static void suspect_template(cgwd_generation *gen)
     }
 }
 
-static void handle_deadline(cgwd_timer *timer)
+/* It is asked where it is, and has a moment to say so. */
+static void ask_for_stack(cgwd_process *proc)
 {
-    cgwd_process *proc = timer->owner;
+    proc->overdue = 1;
+    kill(proc->pid, CGW_STACK_SIGNAL);
+    cgwd_timer_set(proc->sup->loop, &proc->deadline, STACK_MS);
+}
+
+static void start_timed_out(cgwd_process *proc)
+{
     cgwd_generation *gen = proc->generation;
 
-    if (proc->state == CGWD_PROCESS_DRAINING) {
-        drain_timed_out(proc);
-        return;
-    }
     cgwd_log(log_of(proc), CGWD_ERROR, CGW_LOGNO(0220)
              "%s: pid %ld did not get from %s to serving within %ld s; raise "
-             "CGatewayStartTimeout if the application needs longer",
+             "CGatewayStartTimeout if the application needs longer. Output "
+             "above may show where it was",
              name_of(proc), (long)proc->pid, state_names[proc->state],
              (long)(gen->spec->start_timeout / 1000));
     if (gen->state == CGWD_GENERATION_STARTING) {
@@ -281,6 +287,21 @@ static void handle_deadline(cgwd_timer *timer)
     }
     else {
         cgwd_process_kill(proc);
+    }
+}
+
+static void handle_deadline(cgwd_timer *timer)
+{
+    cgwd_process *proc = timer->owner;
+
+    if (proc->state == CGWD_PROCESS_DRAINING) {
+        drain_timed_out(proc);
+    }
+    else if (proc->state == CGWD_PROCESS_STARTING && !proc->overdue) {
+        ask_for_stack(proc);
+    }
+    else {
+        start_timed_out(proc);
     }
 }
 
@@ -312,7 +333,7 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg,
 {
     cgwd_generation *gen = proc->generation;
 
-    if (gen->state == CGWD_GENERATION_FAILED
+    if (gen->state == CGWD_GENERATION_FAILED || proc->overdue
         || gen->state == CGWD_GENERATION_DRAINING) {
         return; /* it is on its way out, whatever it says */
     }

@@ -28,6 +28,7 @@ typedef struct cgwd_process {
     pid_t pid;                      /* 0: forked, has not said anything yet */
     int64_t born;
     int killed;                     /* by us */
+    int overdue;                    /* its import took too long */
     const char *leaving;            /* why it is to be replaced; NULL: it stays.
                                        Written by cgwd_process_leave only */
     cgwd_timer deadline;            /* of STARTING, LAUNCHING and, where it was

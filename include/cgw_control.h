@@ -78,6 +78,11 @@ enum cgw_message_type {
 #undef X
 };
 
+/* The supervisor's question to a process whose import takes too long: it writes
+ * the Python stack of its main thread to stderr. Without effect where nobody
+ * has installed a handler for it. */
+#define CGW_STACK_SIGNAL SIGWINCH
+
 #define CGW_COMMIT_GRACEFUL 0
 #define CGW_COMMIT_RESTART 1
 

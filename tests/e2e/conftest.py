@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the end-to-end tests: an httpd per test, checked after it."""
 
+import contextlib
 import os
 
 import pytest
@@ -17,10 +18,10 @@ def pytest_runtest_makereport(item, call):
     setattr(item, f"report_{report.when}", report)
 
 
-@pytest.fixture
-def httpd(request):
-    """A private httpd, not started yet. After the test it is stopped, and nothing
-    undeclared may be in its logs, no process, socket or shared memory be left."""
+@contextlib.contextmanager
+def private(request):
+    """An httpd, not started yet. After the test it is stopped, and nothing undeclared
+    may be in its logs, no process, socket or shared memory be left."""
     os.umask(0o022)
     server = Httpd()
     try:
@@ -34,6 +35,20 @@ def httpd(request):
     finally:
         server.check_processes()
         server.remove()
+
+
+@pytest.fixture
+def httpd(request):
+    with private(request) as server:
+        yield server
+
+
+@pytest.fixture
+def plain_httpd(request):
+    """One without mod_cgateway, to compare with."""
+    with private(request) as server:
+        server.is_plain = True
+        yield server
 
 
 @pytest.fixture

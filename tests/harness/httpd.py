@@ -106,6 +106,7 @@ class Httpd:
         self.expected = list(HTTPD_NOISE)
         self.process = None
         self.environment = dict(ENVIRONMENT)
+        self.is_plain = False       # without mod_cgateway
         self.ready_files = set(os.listdir("/dev/shm"))
         for directory in ("logs", "apps", "modules"):
             self.mkdir(directory)
@@ -177,6 +178,8 @@ class Httpd:
             root=self.root, load=load, user=user, mpm=PREFORK if MPM == "prefork"
             else THREADED, listen="\n".join(f"Listen 127.0.0.1:{p}" for p in self.ports))
         text += "\n".join(self.parts.values())
+        if self.is_plain:
+            text = re.sub(r"^.*cgateway.*\n", "", text, flags=re.M | re.I)
         self.config.write_text(with_sanitizer(text))
 
     @property

@@ -22,3 +22,10 @@ HTTPD = private_httpd.find_httpd()
 HTTPD_MODULES = private_httpd.find_modules()
 # The account of httpd's children when root starts it.
 HTTPD_USER = "www-data"
+# The long versions of tests: make -f Makefile.apxs soak.
+SOAK = bool(os.environ.get("CGW_SOAK"))
+
+
+def soak(long, short):
+    """A measure of the soak, and the one of every other run."""
+    return long if SOAK else short

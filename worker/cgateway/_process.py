@@ -2,6 +2,7 @@
 """The life of a process of a group: import the application, then be a template
 that forks workers, or a worker, as the supervisor says (cgw_control.h)."""
 
+import faulthandler
 import gc
 import importlib
 import os
@@ -15,6 +16,7 @@ import cgateway
 from cgateway import _application, _files, _path, _report, _watch
 
 CONTROL_FD, LISTEN_FD = 3, 4
+STACK_SIGNAL = signal.SIGWINCH
 READY_FORKABLE = 1
 WATCH_END, WATCH_NAME, WATCH_MOST = 0, 1, 1000
 
@@ -44,6 +46,11 @@ def _set_up(settings):
         os.set_inheritable(descriptor, False)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    # A crash in C code tells where Python was. While the application is imported,
+    # so does the supervisor's question, which goes unheard at any other time.
+    if not faulthandler.is_enabled():
+        faulthandler.enable(all_threads=False)
+    faulthandler.register(STACK_SIGNAL, all_threads=False)
     # Caught rather than ignored: a program that the application starts must
     # not inherit that it ignores SIGINT.
     signal.signal(signal.SIGINT, lambda number, frame: None)
@@ -333,6 +340,7 @@ def main(arguments):
     if not _ask_to_watch(settings):
         sys.exit(0)
     application = _load(settings)
+    faulthandler.unregister(STACK_SIGNAL)
     flags = READY_FORKABLE if forkable(settings) else 0
     _cgateway.send(CONTROL_FD, _cgateway.READY, flags)
     role = _await_role(settings)
