@@ -26,6 +26,7 @@ typedef struct cgwd_client {
     size_t request_len;
     int nwords;                 /* 0: the request is not complete yet */
     const char *words[CGW_ADMIN_WORDS_MAX];
+    int begun;                  /* what it asks for was done, and it waits */
     int answered;               /* answer is complete */
     cgwd_json answer;
     size_t sent;

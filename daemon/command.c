@@ -4,16 +4,18 @@
 
 #include <string.h>
 
+#include "environment.h"
 #include "status.h"
 
 enum rights { READ, OWN };
 
-/* The group that the client names, NULL where it names none. */
-typedef enum cgwd_command_result run_command(cgwd_client *client,
-                                             cgwd_group *group);
+int cgwd_command_sees(const cgwd_client *client, const cgwd_group *group)
+{
+    return cgwd_client_is_reader(client) || cgwd_client_owns(client, group);
+}
 
-static enum cgwd_command_result run_status(cgwd_client *client,
-                                           cgwd_group *group)
+enum cgwd_command_result cgwd_command_status(cgwd_client *client,
+                                             cgwd_group *group)
 {
     cgwd_json *json = &client->answer;
     apr_hash_t *groups = client->sup->groups;
@@ -29,12 +31,48 @@ static enum cgwd_command_result run_status(cgwd_client *client,
          i = apr_hash_next(i)) {
         void *each;
         apr_hash_this(i, NULL, NULL, &each);
-        if (cgwd_client_is_reader(client) || cgwd_client_owns(client, each)) {
+        if (cgwd_command_sees(client, each)) {
             cgwd_status_group(json, each);
         }
     }
     cgwd_json_array_end(json);
     cgwd_json_object_end(json);
+    return CGWD_COMMAND_DONE;
+}
+
+enum cgwd_command_result cgwd_command_requests(cgwd_client *client,
+                                               cgwd_group *group)
+{
+    cgwd_json *json = &client->answer;
+
+    cgwd_json_object(json, NULL);
+    cgwd_json_bool(json, "ok", 1);
+    cgwd_json_string(json, "group", group->name);
+    cgwd_status_requests(json, group);
+    cgwd_json_object_end(json);
+    return CGWD_COMMAND_DONE;
+}
+
+/* Values are secrets: what runs with one is not to read them out elsewhere. */
+enum cgwd_command_result cgwd_command_env(cgwd_client *client, cgwd_group *group)
+{
+    cgwd_json *json = &client->answer;
+    apr_pool_t *ptemp;
+
+    apr_pool_create(&ptemp, group->pool);
+    cgwd_json_object(json, NULL);
+    cgwd_json_bool(json, "ok", 1);
+    cgwd_json_string(json, "group", group->name);
+    cgwd_json_object(json, "environment");
+    for (char **env = cgwd_environment(group->spec, ptemp); *env; env++) {
+        char *value = strchr(*env, '=');
+        *value++ = '\0';
+        cgwd_json_string(json, *env,
+                         cgwd_client_is_master(client) ? value : NULL);
+    }
+    cgwd_json_object_end(json);
+    cgwd_json_object_end(json);
+    apr_pool_destroy(ptemp);
     return CGWD_COMMAND_DONE;
 }
 
@@ -45,12 +83,12 @@ typedef struct command {
     int fewest, most;
     enum rights rights;
     const char *synopsis;
-    run_command *run;
+    cgwd_command_fn *run;
 } command;
 
 static const command commands[] = {
 #define X(name, fewest, most, rights, synopsis)                               \
-    {#name, fewest, most, rights, synopsis, run_##name},
+    {#name, fewest, most, rights, synopsis, cgwd_command_##name},
     CGWD_COMMANDS(X)
 #undef X
 };
@@ -105,6 +143,11 @@ enum cgwd_command_result cgwd_command_run(cgwd_client *client)
                  : NULL;
     if (name && (!group || !may(client, cmd, group))) {
         refuse(client, name);
+        return CGWD_COMMAND_DONE;
+    }
+    if (!name && cmd->rights == OWN && !cgwd_client_is_master(client)) {
+        cgwd_client_fail(client, CGWD_ADMIN_REFUSED, "only root may do that with "
+                         "all groups; name one");
         return CGWD_COMMAND_DONE;
     }
     return cmd->run(client, group);

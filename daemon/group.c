@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "admin.h"
 #include "cgw_log.h"
 
 void cgwd_group_set_refusing(cgwd_group *group, int on)
@@ -21,7 +22,11 @@ void cgwd_group_set_refusing(cgwd_group *group, int on)
     group->refusing = on;
     if (on) {
         cgwd_demand_stop(&group->demand);
-        cgwd_queue_refuse(&group->queue);
+        cgwd_queue_refuse(&group->queue,
+                          group->stopped ? "was stopped; cgatewayctl start "
+                                           "starts it again"
+                                         : "has no worker that can serve; the "
+                                           "error log above tells why");
     }
     else {
         cgwd_queue_leave(&group->queue);
@@ -42,8 +47,26 @@ static int has_serving(const cgwd_group *group)
     return 0;
 }
 
+const cgwd_generation *cgwd_group_serving(const cgwd_group *group)
+{
+    const cgwd_generation *g = group->generations;
+
+    while (g && g->state != CGWD_GENERATION_SERVING) {
+        g = g->next;
+    }
+    return g;
+}
+
+int cgwd_group_is_ready(const cgwd_group *group)
+{
+    return (cgwd_group_serving(group) || group->demand.asleep)
+           && !group->stopped && !group->unready && !group->retiring
+           && !group->sup->unready && !group->sup->ending;
+}
+
 static void start(cgwd_group *group)
 {
+    group->restarting = 0;
     cgwd_timer_clear(group->sup->loop, &group->retry);
     cgwd_demand_wake(&group->demand);
     cgwd_trigger_rest(&group->trigger);
@@ -55,7 +78,7 @@ static void handle_retry(cgwd_timer *timer)
 {
     cgwd_group *group = timer->owner;
 
-    if (cgwd_demand_is_lazy(&group->demand)) {
+    if (!group->restarting && cgwd_demand_is_lazy(&group->demand)) {
         cgwd_group_set_refusing(group, 0);
         cgwd_demand_sleep(&group->demand, "it could not be started");
         return;
@@ -115,7 +138,8 @@ void cgwd_group_start_failed(cgwd_group *group, cgwd_generation *gen,
 
     record_failure(group, gen, why);
 
-    if (group->retiring || group->sup->ending || group->generations != gen) {
+    if (group->retiring || group->stopped || group->sup->ending
+        || group->generations != gen) {
         return;
     }
     if (has_serving(group)) {
@@ -159,6 +183,12 @@ void cgwd_group_lost(cgwd_group *group, cgwd_generation *gen)
         at = &(*at)->next;
     }
     *at = gen->next;
+    if (group->restarting && !group->generations && !group->sup->ending) {
+        /* in the next turn: the caller still has a generation in its hands */
+        group->retry.handle = handle_retry;
+        cgwd_timer_set(group->sup->loop, &group->retry, 0);
+    }
+    cgwd_admin_notify(group->sup);
 }
 
 /* ---- configuration ------------------------------------------------------ */
@@ -242,8 +272,13 @@ void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
     take_config(group, spec_pool, spec, listener, log);
     group->seen = 1;
     group->retiring = 0;
+    group->stopped = group->stopped && !restart;
     if (!spec->watch_application && spec->watch->nelts == 0) {
         cgwd_trigger_stop(&group->trigger);
+    }
+    if (group->stopped) {
+        cgwd_group_set_refusing(group, 1);
+        return;
     }
     if (restart) {
         abandon_unfinished(group, 1);
@@ -274,13 +309,75 @@ void cgwd_group_reload(cgwd_group *group, const char *why)
 {
     int refusing = group->refusing;
 
-    if (group->retiring || group->sup->ending) {
+    if (group->retiring || group->stopped || group->restarting
+        || group->sup->ending) {
         return;
     }
     cgwd_log(group->log, CGWD_NOTICE, "%s: reload: %s", group->name, why);
     abandon_unfinished(group, 0);
     start(group);
     cgwd_group_set_refusing(group, refusing && !has_serving(group));
+}
+
+/* ---- an administrator's orders -------------------------------------------- */
+
+static void end_all(cgwd_group *group, int now, const char *why)
+{
+    cgwd_generation *next;
+
+    for (cgwd_generation *g = group->generations; g; g = next) {
+        next = g->next;
+        if (now) {
+            cgwd_generation_abandon(g, why);
+        }
+        else {
+            cgwd_generation_drain(g, why);
+        }
+    }
+}
+
+void cgwd_group_stop(cgwd_group *group, int now, const char *why)
+{
+    cgwd_log(group->log, CGWD_NOTICE, "%s: stop%s: %s", group->name,
+             now ? " now" : "", why);
+    group->stopped = 1;
+    group->restarting = 0;
+    cgwd_timer_clear(group->sup->loop, &group->retry);
+    cgwd_trigger_rest(&group->trigger);
+    cgwd_demand_wake(&group->demand);
+    end_all(group, now, why);
+    cgwd_group_set_refusing(group, 0); /* for another reason, perhaps */
+    cgwd_group_set_refusing(group, 1);
+}
+
+unsigned cgwd_group_start(cgwd_group *group, const char *why)
+{
+    if (group->stopped
+        || (!group->restarting && !has_serving(group)
+            && !cgwd_group_is_starting(group))) {
+        cgwd_log(group->log, CGWD_NOTICE, "%s: start: %s", group->name, why);
+        group->stopped = 0;
+        abandon_unfinished(group, 0);
+        start(group);
+        cgwd_group_set_refusing(group, 0);
+    }
+    return group->last_number + (unsigned)group->restarting;
+}
+
+unsigned cgwd_group_restart(cgwd_group *group, int now, const char *why)
+{
+    cgwd_log(group->log, CGWD_NOTICE, "%s: restart%s: %s", group->name,
+             now ? " now" : "", why);
+    group->stopped = 0;
+    group->restarting = 1;
+    cgwd_timer_clear(group->sup->loop, &group->retry);
+    end_all(group, now, why);
+    cgwd_group_set_refusing(group, 0);
+    if (group->generations) {
+        return group->last_number + 1;
+    }
+    start(group);
+    return group->last_number;
 }
 
 static void handle_retired(cgwd_timer *timer)
@@ -307,9 +404,10 @@ void cgwd_group_retire(cgwd_group *group)
         return;
     }
     group->retiring = 1;
+    group->restarting = 0;
     cgwd_trigger_stop(&group->trigger);
     abandon_unfinished(group, 0);
-    cgwd_group_set_refusing(group, 0);
+    cgwd_group_set_refusing(group, group->stopped);
     group->retry.handle = handle_retired;
     cgwd_timer_set(group->sup->loop, &group->retry, CGWD_RETIRE_MS);
 }

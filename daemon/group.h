@@ -43,6 +43,9 @@ typedef struct cgwd_group {
     cgwd_demand demand;
     cgwd_trigger trigger;       /* its watched files */
     int retiring;
+    int stopped;                /* by an administrator: nothing starts */
+    int restarting;             /* a generation starts once all have gone */
+    int unready;                /* told to say so: load balancers shall leave */
     int seen;                   /* in the configuration being applied */
 } cgwd_group;
 
@@ -56,6 +59,19 @@ void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
 void cgwd_group_reload(cgwd_group *group, const char *why);
 /* It is asleep, and a request waits. */
 void cgwd_group_wake(cgwd_group *group);
+/* What an administrator asks for. Each returns the number of the generation
+ * that serves, or will, once it has been done; it may be superseded.
+ * start: of a group that was stopped, or cannot be started; else a no-op.
+ * restart: nothing of the new generation runs beside the old. */
+unsigned cgwd_group_start(cgwd_group *group, const char *why);
+unsigned cgwd_group_restart(cgwd_group *group, int now, const char *why);
+/* Requests are refused until it is started again, or httpd is restarted. `now`:
+ * running requests are lost; else they have CGatewayDrainTimeout. */
+void cgwd_group_stop(cgwd_group *group, int now, const char *why);
+/* The generation that answers requests, or NULL. */
+const cgwd_generation *cgwd_group_serving(const cgwd_group *group);
+/* Whether it answers requests, and nobody told it or everything to drain. */
+int cgwd_group_is_ready(const cgwd_group *group);
 /* Whether its newest generation still loads the application. */
 int cgwd_group_is_starting(const cgwd_group *group);
 /* The configuration no longer has it: serve a little longer, then drain. */

@@ -20,8 +20,8 @@ static void refuse_one(const cgwd_queue *queue, int fd)
     char text[256];
     size_t frame = cgw_frame_open(&buf, CGW_FRAME_FAIL, 0);
     uint8_t kind = CGW_FAIL_UNAVAILABLE;
-    int n = snprintf(text, sizeof(text), "group %.100s has no worker that can "
-                     "serve; the error log above tells why", queue->name);
+    int n = snprintf(text, sizeof(text), "group %.100s %.100s", queue->name,
+                     queue->reason);
 
     cgw_buf_put(&buf, &kind, 1);
     cgw_buf_put(&buf, text, n > 0 ? (size_t)n : 0);
@@ -101,8 +101,9 @@ static void enter(cgwd_queue *queue, int mode)
     }
 }
 
-void cgwd_queue_refuse(cgwd_queue *queue)
+void cgwd_queue_refuse(cgwd_queue *queue, const char *reason)
 {
+    queue->reason = reason;
     enter(queue, CGWD_QUEUE_REFUSED);
 }
 
