@@ -84,7 +84,8 @@ static void check_application(cgwm_report *report, const cgwm_definition *def,
 {
     struct stat st;
     named_path named = {
-        cgwm_definition_quote(def, CGWM_APPLICATION, report->p), spec->application
+        cgwm_definition_quote(def, CGWM_APPLICATION, report->p),
+        cgwm_application_file(spec->application, report->p)
     };
 
     if (!cgwm_is_application_file(spec->application)) {

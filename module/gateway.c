@@ -15,6 +15,7 @@
 #include "config.h"
 #include "exchange.h"
 #include "filters.h"
+#include "parse.h"
 
 APLOG_USE_MODULE(cgateway);
 
@@ -114,7 +115,8 @@ static void fill_args(cgwm_environ_args *args, request_rec *r,
     args->script_name_len = mount ? mount->prefix_len : 0;
     args->path_info = r->uri + args->script_name_len;
     args->script_filename = group->spec->application[0] == '/'
-                                ? group->spec->application : NULL;
+                                ? cgwm_application_file(group->spec->application,
+                                                        r->pool) : NULL;
     args->has_body = body->present;
     args->body_is_whole = body->whole;
     args->body_is_changed = cgwm_filters_change_body(r);

@@ -223,6 +223,16 @@ bool cgwm_is_application_file(const char *text)
     return strchr(text, '/') != NULL;
 }
 
+const char *cgwm_application_file(const char *text, apr_pool_t *p)
+{
+    const char *slash = strrchr(text, '/'), *colon = strrchr(text, ':');
+
+    if (!colon || !slash || colon < slash || !cgwm_is_module_name(colon + 1)) {
+        return text;
+    }
+    return apr_pstrmemdup(p, text, (apr_size_t)(colon - text));
+}
+
 bool cgwm_is_application(const char *text)
 {
     const char *end;

@@ -50,7 +50,9 @@ const char *cgwm_group_name_from(const char *text, apr_pool_t *p);
 /* Whether an application is a file: it has a '/'. Without one, shop.wsgi is the
  * module that Django's startproject makes. */
 bool cgwm_is_application_file(const char *text);
-/* module, module:callable or a file. */
+/* The file itself: without the ":callable" that may stand behind it. */
+const char *cgwm_application_file(const char *text, apr_pool_t *p);
+/* module, module:callable, a file or file:callable. */
 bool cgwm_is_application(const char *text);
 
 /* Whether a path names an archive that Python imports from: .zip, .egg, .whl,

@@ -47,7 +47,7 @@ def test_modules(tmp_path, text, application):
 
 
 @pytest.mark.parametrize("name", ["site.wsgi", "with space-and.dot.wsgi",
-                                  "app.py"])
+                                  "app.py", "no-suffix"])
 def test_files(tmp_path, name):
     script = tmp_path / name
     script.write_text(SIMPLE + "import sys\nassert sys.modules[__name__]\n")
@@ -55,6 +55,12 @@ def test_files(tmp_path, name):
     assert file == str(script)
     assert module.isidentifier()
     assert sorted(os.listdir(tmp_path)) == [name]
+
+
+def test_the_callable_of_a_file(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(SIMPLE + "class site: app = staticmethod(application)\n")
+    assert served(f"{script}:site.app", []).endswith("/run.py")
 
 
 def test_site_packages_bring_their_pth_files(tmp_path):

@@ -203,11 +203,28 @@ static void application_is_a_file_by_its_slash(void **state)
     assert_true(cgwm_is_application_file("./app.wsgi"));
 }
 
+static void an_application_file_may_have_a_callable_behind_it(void **state)
+{
+    static const char *const cases[][2] = {
+        {"/srv/app.wsgi", "/srv/app.wsgi"}, {"/srv/app.wsgi:app", "/srv/app.wsgi"},
+        {"./run.py:site.app", "./run.py"}, {"/srv/a:b/run.py", "/srv/a:b/run.py"},
+        {"/srv/run.py:", "/srv/run.py:"}, {"/srv/run.py:1", "/srv/run.py:1"}
+    };
+    apr_pool_t *p;
+
+    (void)state;
+    apr_pool_create(&p, NULL);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_string_equal(cgwm_application_file(cases[i][0], p), cases[i][1]);
+    }
+    apr_pool_destroy(p);
+}
+
 static void applications(void **state)
 {
     static const char *const good[] = {
         "shop", "shop.wsgi", "shop.wsgi:application", "shop:app.wsgi_app",
-        "/srv/my shop/app.wsgi", "./run.py"
+        "/srv/my shop/app.wsgi", "./run.py", "/srv/shop/app.wsgi:app"
     };
     static const char *const bad[] = {
         "", ":", "shop:", ":app", "shop:a:b", "shop wsgi", "shop-x", "/srv/shop/",
@@ -305,6 +322,7 @@ int main(void)
         cmocka_unit_test(env_names),
         cmocka_unit_test(module_names),
         cmocka_unit_test(application_is_a_file_by_its_slash),
+        cmocka_unit_test(an_application_file_may_have_a_callable_behind_it),
         cmocka_unit_test(applications),
         cmocka_unit_test(group_names_are_safe_as_file_names),
         cmocka_unit_test(group_name_from_a_server_name),

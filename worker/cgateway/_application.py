@@ -12,6 +12,7 @@ from cgateway import _watch
 
 START_IMPORT, START_CALLABLE = 1, 2
 DEFAULT_CALLABLE = "application"
+_NAMES = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z", re.ASCII)
 
 
 class StartFailure(Exception):
@@ -34,15 +35,13 @@ class _ScriptLoader(importlib.machinery.SourceFileLoader):
 
 
 def _is_path(name):
-    return name.startswith("/") and name.endswith((".wsgi", ".py"))
+    return name.startswith("/")
 
 
 def split(application):
     """CGatewayApplication's value -> (module or path, name of the callable)."""
-    if _is_path(application):
-        return application, DEFAULT_CALLABLE
     target, colon, name = application.rpartition(":")
-    if not colon:
+    if not colon or _is_path(application) and not _NAMES.match(name):
         return application, DEFAULT_CALLABLE
     return target, name or DEFAULT_CALLABLE
 

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A group's directives, from the options of WSGIDaemonProcess."""
+
+import os
+import re
+
+from cgateway.migrate.tables import NOT, VARIABLES
+
+
+def quoted(word):
+    if word and not re.search(r"[\s\"'#\\<>]", word):
+        return word
+    return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def line(directive, *words):
+    return " ".join([directive, *(quoted(str(w)) for w in words)])
+
+
+def group_name(text):
+    return re.sub(r"[^A-Za-z0-9._-]", "_", text).lstrip(".-")[:64] or "site"
+
+
+class Group:
+    """One application of one daemon process group."""
+
+    def __init__(self, use, options, embedded):
+        self.first, self.options, self.embedded = use, options, embedded
+        self.uses = [use]
+        self.name = None
+        self.defined = False
+
+    def lines(self):
+        options, settings = self.options, self.first.settings
+        out = [line("CGatewayApplication", self.first.application)]
+        python, path = self.python_and_path(options, settings)
+        if python:
+            out.append(line("CGatewayPython", python))
+        if path:
+            out.append(line("CGatewayPath", *path))
+        out += self.account(options)
+        out += self.environment(options, settings)
+        if not self.embedded:
+            out += [line("CGatewayProcesses", options.get("processes", 1)),
+                    line("CGatewayThreads", options.get("threads", 15))]
+        out += self.limits(options)
+        if settings.get("WSGIScriptReloading", ["On"])[0].lower() == "off":
+            out.append("CGatewayWatch Off")
+        return out
+
+    def python_and_path(self, options, settings):
+        python = options.get("python-home") or (settings.get("WSGIPythonHome") or [""])[0]
+        text = options.get("python-path", "")
+        if self.embedded:
+            text = (settings.get("WSGIPythonPath") or [""])[0]
+        path = []
+        for entry in filter(None, text.split(":")):
+            # The old way to name a virtual environment.
+            found = re.fullmatch(r"(.+)/lib/python3\.\d+/site-packages/?", entry)
+            if found and not python and os.path.exists(found[1] + "/bin/python3"):
+                python = found[1]
+            elif not (found and python == found[1]):
+                path.append(entry)
+        if path and options.get("home") and options["home"] not in path:
+            path.insert(0, options["home"])
+        return python, path
+
+    @staticmethod
+    def account(options):
+        out = []
+        if options.get("home"):
+            out.append(line("CGatewayWorkingDirectory", options["home"]))
+        if options.get("user"):
+            out.append(line("CGatewayUser", options["user"],
+                            *filter(None, [options.get("group")])))
+        elif options.get("group"):
+            out.append("# mod_wsgi: " + NOT + f"group={options['group']} without user: "
+                       "CGatewayUser needs the user, too")
+        if options.get("umask"):
+            out.append(line("CGatewayUmask", options["umask"]))
+        return out
+
+    @staticmethod
+    def environment(options, settings):
+        values = {}
+        for option, name in (("lang", "LANG"), ("locale", "LC_ALL"),
+                             ("python-eggs", "PYTHON_EGG_CACHE")):
+            if options.get(option):
+                values[name] = options[option]
+        for directive, name in VARIABLES.items():
+            if settings.get(directive):
+                values[name] = settings[directive][0]
+        if settings.get("WSGIDontWriteBytecode", ["Off"])[0].lower() == "on":
+            values["PYTHONDONTWRITEBYTECODE"] = "1"
+        return [line("CGatewayEnv", name, value) for name, value in values.items()]
+
+    @staticmethod
+    def limits(options):
+        def seconds(*names):
+            return max((int(options[n]) for n in names if options.get(n, "").isdigit()),
+                       default=0)
+        out = []
+        if seconds("maximum-requests"):
+            out.append(line("CGatewayMaxRequests", seconds("maximum-requests")))
+        if seconds("restart-interval"):
+            out.append(line("CGatewayMaxLifetime", seconds("restart-interval")))
+        if seconds("inactivity-timeout"):
+            out.append(line("CGatewayIdleTimeout",
+                            min(86400, seconds("inactivity-timeout"))))
+        if seconds("startup-timeout"):
+            out.append(line("CGatewayStartTimeout",
+                            min(3600, seconds("startup-timeout"))))
+        drain = seconds("graceful-timeout", "eviction-timeout", "shutdown-timeout")
+        if drain:
+            out.append(line("CGatewayDrainTimeout", min(86400, drain)))
+        return out
