@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a group's code, in hostile hands, can reach of the others and of httpd."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from harness.httpd import arguments, until
+
+A, B = "a.example", "b.example"
+DENIED = {"PermissionError", "FileNotFoundError"}
+
+PTRACE_ATTACH = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.ptrace(16, {pid}, 0, 0) < 0:
+    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+result = "attached"
+"""
+
+
+@pytest.fixture
+def two_users(httpd, as_root):
+    httpd.wsgi("hostile.wsgi", "CGatewayUser games", "CGatewayProcesses 1",
+               "CGatewayEnv SECRET of-a")
+    httpd.wsgi("hostile.wsgi", "CGatewayUser news", "CGatewayProcesses 1",
+               "CGatewayEnv SECRET of-b", name=B)
+    httpd.start()
+    for host in (A, B):
+        until(lambda name=host: httpd.workers(name), "the worker")
+    return httpd
+
+
+def run(httpd, source, host=A):
+    return httpd.request("/", "POST", source.encode(), host=host).json()
+
+
+def httpd_children(httpd):
+    parent = httpd.process.pid
+    return [pid for pid in httpd.processes() if pid != parent
+            and arguments(pid)[0] == arguments(parent)[0]]
+
+
+def programs_of_others(httpd):
+    """Pids of all that is not group A's."""
+    return {"worker of another": httpd.workers(B)[0], "supervisor": httpd.supervisor(),
+            "httpd": httpd.process.pid, "httpd's child": httpd_children(httpd)[0]}
+
+
+def reads(path):
+    return f"result = open({str(path)!r}, 'rb').read(1) and 'read'"
+
+
+@pytest.mark.parametrize("file", ["environ", "mem", "maps"])
+def test_processes_of_others_cannot_be_read(httpd, two_users, file):
+    run(httpd, "result = 1", host=B)
+    assert run(httpd, "import os\nresult = os.environ['SECRET']") == "of-a"
+    told = {who: run(httpd, reads(f"/proc/{pid}/{file}"))
+            for who, pid in programs_of_others(httpd).items()}
+    assert set(told.values()) == {"PermissionError"}, told
+
+
+def test_processes_of_others_cannot_be_signalled(httpd, two_users):
+    told = {who: run(httpd, f"import os\nos.kill({pid}, 0)\nresult = 'signalled'")
+            for who, pid in programs_of_others(httpd).items()}
+    assert set(told.values()) == {"PermissionError"}, told
+
+
+def test_processes_of_others_cannot_be_traced(httpd, two_users):
+    told = {who: run(httpd, PTRACE_ATTACH.format(pid=pid))
+            for who, pid in programs_of_others(httpd).items()}
+    assert set(told.values()) == {"PermissionError"}, told
+
+
+def test_descriptors_of_others_cannot_be_opened(httpd, two_users):
+    told = {who: run(httpd, f"import os\nresult = os.listdir('/proc/{pid}/fd')")
+            for who, pid in programs_of_others(httpd).items()}
+    assert set(told.values()) == {"PermissionError"}, told
+
+
+def test_files_and_sockets_of_others_cannot_be_opened(httpd, two_users):
+    secret = httpd.write("secret-of-b", "secret", mode=0o600)
+    shutil.chown(secret, "news")
+    assert run(httpd, reads(secret)) == "PermissionError"
+    assert run(httpd, reads(secret), host=B) == "read"
+    for name in ("main.log", f"{B}.log"):
+        (httpd.root / "logs" / name).chmod(0o640)
+        assert run(httpd, reads(httpd.root / "logs" / name)) == "PermissionError"
+    connect = ("import socket\ns = socket.socket(socket.AF_UNIX)\n"
+               "s.connect({!r})\nresult = 'connected'")
+    for name in (f"{A}.sock", f"{B}.sock"):
+        path = str(httpd.root / "run" / name)
+        assert run(httpd, connect.format(path)) in DENIED, name
+    assert run(httpd, "import os\nresult = os.listdir("
+               f"{str(httpd.root / 'run')!r})") == "PermissionError"
+
+
+def test_a_group_of_httpd_s_own_user_cannot_look_into_httpd(httpd, as_root):
+    """Without CGatewayUser the workers are the children's user; the children began as
+    root, so the kernel keeps their memory, and TLS keys in it, to root."""
+    httpd.wsgi("hostile.wsgi")
+    httpd.start()
+    for pid in (httpd.process.pid, httpd_children(httpd)[0], httpd.supervisor()):
+        assert run(httpd, reads(f"/proc/{pid}/mem")) == "PermissionError"
+        assert run(httpd, reads(f"/proc/{pid}/environ")) == "PermissionError"
+        assert run(httpd, PTRACE_ATTACH.format(pid=pid)) == "PermissionError"
+
+
+STATUS = """
+result = dict(line.split(":\\t", 1) for line in open("/proc/self/status").read()
+              .splitlines() if ":\\t" in line)
+"""
+
+
+def test_a_worker_has_no_privileges_and_its_own_session(httpd, two_users):
+    status = run(httpd, STATUS)
+    assert status["NoNewPrivs"] == "1"
+    for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+        assert int(status[name], 16) == 0, name
+    worker, = httpd.workers(A)
+    sessions = {os.getsid(worker), os.getsid(httpd.workers(B)[0]),
+                os.getsid(httpd.process.pid), os.getsid(httpd.supervisor())}
+    assert len(sessions) == 4
+
+
+@pytest.mark.parametrize("call", ["os.setuid(0)", "os.setresuid(-1, 0, -1)",
+                                  "os.setgid(0)", "os.setgroups([0])",
+                                  "os.chroot('/')", "os.nice(-5)",
+                                  "resource.setrlimit(resource.RLIMIT_NOFILE, "
+                                  "(10**6 * 8, 10**6 * 8))"])
+def test_privileges_are_not_regained(httpd, two_users, call):
+    source = (f"import os, resource\ntry:\n    {call}\n    result = 'done'\n"
+              "except ValueError:\n    raise PermissionError")
+    assert run(httpd, source) == "PermissionError"
+
+
+def test_setuid_programs_give_nothing(httpd, two_users):
+    program = httpd.root / "apps" / "id"
+    shutil.copy("/usr/bin/id", program)
+    program.chmod(0o4755)
+    source = f"import subprocess\nresult = subprocess.check_output([{str(program)!r}, '-u']).decode()"
+    user = subprocess.check_output(["id", "-u", "games"], text=True)
+    assert run(httpd, source) == user
+    assert subprocess.check_output([program, "-u"], user="games", text=True) == "0\n", \
+        "the program would give root to anybody else"
+
+
+DESCRIPTORS = """
+import os
+result = {}
+for name in os.listdir("/proc/self/fd"):
+    try:
+        result[name] = os.readlink("/proc/self/fd/" + name)
+    except OSError:
+        pass
+"""
+
+
+def test_nothing_of_httpd_is_open_in_a_worker(httpd, two_users):
+    links = run(httpd, DESCRIPTORS)
+    listening = {line.split()[9] for name in ("tcp", "tcp6")
+                 for line in open(f"/proc/net/{name}", encoding="ascii").readlines()[1:]
+                 if line.split()[3] == "0A"}
+    for name, link in links.items():
+        assert not link.startswith(str(httpd.root)) or "/apps/" in link, (name, link)
+        assert link.removeprefix("socket:[").rstrip("]") not in listening, (name, link)
+    of_httpd = set(os.listdir(f"/proc/{httpd.process.pid}/fd"))
+    inodes = {os.readlink(f"/proc/{httpd.process.pid}/fd/{fd}") for fd in of_httpd}
+    inherited = {link for link in links.values() if link in inodes} - {"/dev/null"}
+    own = {os.readlink(f"/proc/{httpd.workers(A)[0]}/fd/4")}
+    assert inherited == own, "httpd keeps the group's own listening socket, nothing else"
+
+
+def test_children_of_an_application_have_no_descriptors(httpd, two_users):
+    """A program that the application starts, keeping descriptors open, gets only its
+    standard ones; or it could answer requests after the worker has gone."""
+    source = ("import subprocess\nresult = subprocess.check_output(['/bin/ls', "
+              "'/proc/self/fd'], close_fds=False, stdin=subprocess.DEVNULL).decode()")
+    # 3 is the directory that ls reads
+    assert set(run(httpd, source).split()) == {"0", "1", "2", "3"}
+
+
+def test_a_group_that_kills_all_it_can_harms_nobody_else(httpd, as_root):
+    """kill(-1) reaches every process of a user but the caller: here, the template."""
+    unused = f"#{httpd.port}"   # no other test, and no account, has this number
+    httpd.wsgi("hostile.wsgi", f"CGatewayUser {unused} {unused}")
+    httpd.wsgi("hostile.wsgi", "CGatewayUser news", name=B)
+    httpd.start()
+    until(lambda: len(httpd.group_processes(A)) == len(httpd.group_processes(B)) == 3,
+          "templates and workers")
+    others = set(httpd.group_processes(B)) | {httpd.supervisor()}
+    before = set(httpd.group_processes(A))
+    httpd.expect_log("CGW0213", "CGW0211")
+    killer = run(httpd, "import os, signal\nos.kill(-1, signal.SIGKILL)\n"
+                 "result = os.getpid()")
+    until(lambda: len(httpd.group_processes(A)) == 3, "the group's processes to be back")
+    assert before & set(httpd.group_processes(A)) == {killer}
+    assert run(httpd, "result = 'serves'") == "serves"
+    assert others == set(httpd.group_processes(B)) | {httpd.supervisor()}
+    assert run(httpd, "result = 'serves'", host=B) == "serves"
