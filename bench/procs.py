@@ -93,33 +93,26 @@ def peaks(pids):
 
 
 class Tracer:
-    """Counts system calls of each role while it is entered: `calls`."""
+    """Counts system calls of the processes while it is entered: `calls`."""
 
-    def __init__(self, processes, directory):
-        self.processes, self.directory, self.calls = processes, directory, {}
-        self.running = []
-
-    def attach(self, role, pids):
-        log = pathlib.Path(self.directory, f"strace-{role}")
-        command = ["strace", "-f", "-c", "-o", log]
-        for pid in pids:
-            command += ["-p", str(pid)]
-        tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        attached = 0
-        while attached < len(pids) and tracer.stderr.readline():
-            attached += 1
-        self.running.append((role, tracer, log))
+    def __init__(self, pids, directory):
+        self.pids, self.calls = pids, {}
+        self.log = pathlib.Path(directory, "strace")
 
     def __enter__(self):
-        for role in sorted(set(self.processes.values())):
-            self.attach(role, [p for p, r in self.processes.items() if r == role])
+        command = ["strace", "-f", "-c", "-o", self.log]
+        for pid in self.pids:
+            command += ["-p", str(pid)]
+        self.tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        attached = 0
+        while attached < len(self.pids) and self.tracer.stderr.readline():
+            attached += 1
         return self
 
     def __exit__(self, *exc):
-        for role, tracer, log in self.running:
-            tracer.send_signal(signal.SIGINT)
-            tracer.communicate()
-            self.calls[role] = count_calls(log.read_text())
+        self.tracer.send_signal(signal.SIGINT)
+        self.tracer.communicate()
+        self.calls = count_calls(self.log.read_text())
 
 
 def count_calls(table):

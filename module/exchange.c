@@ -496,18 +496,18 @@ static int is_repeatable(const exchange *x)
 /* One attempt. Returns 0, or the HTTP status where no worker can be had. */
 static int attempt(exchange *x)
 {
-    int err = connect_group(x);
+    int err;
 
-    if (err) {
-        return no_connection(x, err);
-    }
-    start_request(x);
+    start_request(x); /* first, so that a worker finds it once it has accepted */
     if (x->request.failed) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, x->r, CGW_LOGNO(0131)
                       "%s: the request's headers and variables are too large "
                       "to pass on", x->group->spec->name);
-        close_worker(x);
         return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
+    }
+    err = connect_group(x);
+    if (err) {
+        return no_connection(x, err);
     }
     relay(x);
     close_worker(x);

@@ -36,6 +36,7 @@ void cgww_connection_open(struct cgww_connection *conn, int fd)
     conn->start = conn->end = 0;
     conn->frame_left = 0;
     conn->frame_last = false;
+    conn->peer_known = false;
     conn->body = CGWW_BODY_MORE;
 }
 
@@ -87,6 +88,39 @@ static void note_wait(struct cgww_connection *conn, int flags, bool waits)
     }
 }
 
+static void note_peer(struct cgww_connection *conn, struct msghdr *hdr)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c; c = CMSG_NXTHDR(hdr, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS
+            && c->cmsg_len == CMSG_LEN(sizeof(conn->peer))) {
+            memcpy(&conn->peer, CMSG_DATA(c), sizeof(conn->peer));
+            conn->peer_known = true;
+        }
+    }
+}
+
+/* With the first bytes comes who sent them (SO_PASSCRED of the dispatch). */
+static ssize_t receive(struct cgww_connection *conn, void *to, size_t n, int flags)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(struct ucred))];
+    } space;
+    struct iovec iov = {to, n};
+    struct msghdr hdr = {.msg_iov = &iov, .msg_iovlen = 1,
+                         .msg_control = space.bytes,
+                         .msg_controllen = sizeof(space.bytes)};
+
+    if (conn->peer_known) {
+        return recv(conn->fd, to, n, flags);
+    }
+    ssize_t got = recvmsg(conn->fd, &hdr, flags | MSG_CMSG_CLOEXEC);
+    if (got > 0) {
+        note_peer(conn, &hdr);
+    }
+    return got;
+}
+
 /* One recv into what is free of the buffer: > 0, 0 at end of file or after an
  * error, -2 when it would wait and must not. */
 static ssize_t fill(struct cgww_connection *conn, size_t need, int flags)
@@ -101,8 +135,7 @@ static ssize_t fill(struct cgww_connection *conn, size_t need, int flags)
     }
     note_wait(conn, flags, true);
     do {
-        n = recv(conn->fd, conn->data + conn->end, conn->cap - conn->end,
-                 flags);
+        n = receive(conn, conn->data + conn->end, conn->cap - conn->end, flags);
     } while (n < 0 && errno == EINTR);
     note_wait(conn, flags, false);
     if (n < 0) {

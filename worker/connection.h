@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -30,6 +31,8 @@ struct cgww_connection {
     uint32_t frame_left;        /* of the current BODY frame, not consumed */
     bool frame_last;
     enum cgww_body_state body;
+    bool peer_known;
+    struct ucred peer;          /* who sent the first bytes, where known */
     struct cgw_slot *slot;      /* is told of waits; NULL: none */
 };
 

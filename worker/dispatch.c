@@ -17,9 +17,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cgw_clock.h"
 #include "cgw_log.h"
 
 #define OUT_OF_RESOURCES_WAIT_MS 100
+/* Waiting for longer than this is noticed: of a client that ends its direction
+ * httpd tells after 100 ms (module/exchange.c). */
+#define LATE_US 5000
+/* epoll_wait that took longer than this has waited. */
+#define WAITED_US 20
 
 /* httpd's user owns the socket file, when this user may look at it. */
 static uid_t socket_owner(int listen_fd)
@@ -47,12 +53,17 @@ static int watch(int epoll_fd, int fd, uint32_t events)
 int cgww_dispatch_open(struct cgww_dispatch *d, int listen_fd)
 {
     int flags = fcntl(listen_fd, F_GETFL);
+    int on = 1;
     int rv;
 
     if (flags < 0 || fcntl(listen_fd, F_SETFL, flags | O_NONBLOCK) != 0) {
         return errno;
     }
+    /* who sends comes with what is sent; connections inherit it */
+    setsockopt(listen_fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
     d->listen_fd = listen_fd;
+    d->empty_at = 0;
+    d->busy = false;
     d->owner = socket_owner(listen_fd);
     d->complained = 0;
     atomic_init(&d->draining, false);
@@ -94,12 +105,16 @@ static bool may_complain(struct cgww_dispatch *d)
     return due;
 }
 
-static bool trusted(struct cgww_dispatch *d, int fd)
+bool cgww_dispatch_trusts(struct cgww_dispatch *d, int fd,
+                          const struct ucred *said)
 {
     struct ucred peer;
     socklen_t len = sizeof(peer);
 
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0) {
+    if (said) {
+        peer = *said;
+    }
+    else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0) {
         return false;
     }
     if (peer.uid == 0 || peer.uid == d->owner || peer.uid == geteuid()) {
@@ -136,11 +151,7 @@ static int accept_one(struct cgww_dispatch *d, int *fd)
 {
     *fd = accept4(d->listen_fd, NULL, NULL, SOCK_CLOEXEC);
     if (*fd >= 0) {
-        if (trusted(d, *fd)) {
-            return 0;
-        }
-        close(*fd);
-        return EAGAIN;
+        return 0;
     }
     switch (errno) {
     case EAGAIN:
@@ -163,10 +174,16 @@ static int accept_one(struct cgww_dispatch *d, int *fd)
 static int wait_and_accept(struct cgww_dispatch *d, int *fd)
 {
     struct epoll_event events[2];
+    uint64_t since = cgw_clock_us(), now;
     int n = epoll_wait(d->epoll_fd, events, 2, -1);
 
     if (n < 0) {
         return errno == EINTR ? EAGAIN : errno;
+    }
+    now = cgw_clock_us();
+    d->busy = now - since < WAITED_US;
+    if (!d->busy) {
+        d->empty_at = now;
     }
     for (int i = 0; i < n; i++) {
         if (events[i].data.fd == d->listen_fd) {
@@ -174,6 +191,20 @@ static int wait_and_accept(struct cgww_dispatch *d, int *fd)
         }
     }
     return EAGAIN;
+}
+
+/* Where requests come faster than they are served there is no need to wait. */
+static int accept_next(struct cgww_dispatch *d, int *fd)
+{
+    int rv = EAGAIN;
+
+    if (d->busy) {
+        rv = accept_one(d, fd);
+    }
+    if (rv == EAGAIN) {
+        rv = wait_and_accept(d, fd);
+    }
+    return rv;
 }
 
 int cgww_dispatch_next(struct cgww_dispatch *d, int *fd)
@@ -185,7 +216,7 @@ int cgww_dispatch_next(struct cgww_dispatch *d, int *fd)
     }
     pthread_mutex_lock(&d->place);
     while (rv == EAGAIN && !atomic_load(&d->draining)) {
-        rv = wait_and_accept(d, fd);
+        rv = accept_next(d, fd);
     }
     if (rv != 0) {
         pthread_mutex_unlock(&d->place);
@@ -196,6 +227,11 @@ int cgww_dispatch_next(struct cgww_dispatch *d, int *fd)
 void cgww_dispatch_pass(struct cgww_dispatch *d)
 {
     pthread_mutex_unlock(&d->place);
+}
+
+bool cgww_dispatch_is_late(const struct cgww_dispatch *d)
+{
+    return cgw_clock_us() - d->empty_at > LATE_US;
 }
 
 void cgww_dispatch_drain(struct cgww_dispatch *d)

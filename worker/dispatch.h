@@ -13,11 +13,15 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 struct cgww_dispatch {
     int listen_fd, epoll_fd, event_fd;
-    pthread_mutex_t place;      /* the leader holds it */
+    pthread_mutex_t place;      /* the leader holds it, and with it: */
+    uint64_t empty_at;          /* when nothing waited, cgw_clock_us() */
+    bool busy;                  /* the next one probably waits already */
     atomic_bool draining;
     uid_t owner;                /* of the socket file: httpd's user */
     time_t complained;          /* last report of a failed accept */
@@ -27,11 +31,20 @@ struct cgww_dispatch {
  * caller's. 0 or an errno. */
 int cgww_dispatch_open(struct cgww_dispatch *d, int listen_fd);
 
-/* Become the leader and wait for a connection. 0: *fd is one from httpd and
- * the caller holds the place, which cgww_dispatch_pass() gives up.
- * ECANCELED: draining; another errno: the listening socket is unusable. */
+/* Become the leader and wait for a connection. 0: *fd is one and the caller
+ * holds the place, which cgww_dispatch_pass() gives up. ECANCELED: draining;
+ * another errno: the listening socket is unusable. */
 int cgww_dispatch_next(struct cgww_dispatch *d, int *fd);
 void cgww_dispatch_pass(struct cgww_dispatch *d);
+
+/* As the leader: may the connection just accepted have waited for longer than
+ * a moment? */
+bool cgww_dispatch_is_late(const struct cgww_dispatch *d);
+
+/* Is the other end httpd? Asks the kernel where the peer has not said anything
+ * yet (NULL). Complains, at most once a second. */
+bool cgww_dispatch_trusts(struct cgww_dispatch *d, int fd,
+                          const struct ucred *peer);
 
 /* From now on cgww_dispatch_next() answers ECANCELED, to all. */
 void cgww_dispatch_drain(struct cgww_dispatch *d);

@@ -63,19 +63,25 @@ static void refuse_request(struct cgww_thread *t, enum cgw_fail_kind why,
 /* Read the REQUEST frame of an accepted connection; a peer that is slow with
  * it does not keep the place. Whether the client went away while the request
  * waited is asked before anything is read: httpd tells at once of a client
- * that merely ended its direction when it sees that all was read. */
+ * that merely ended its direction when it sees that all was read. Nobody but
+ * httpd may send, which is known with the first bytes. */
 static bool receive_request(struct cgww_worker *worker, struct cgww_thread *t,
                             struct arrival *a)
 {
     enum cgw_wire_status why;
     enum cgww_receive got;
 
-    if (cgww_connection_gone(&t->conn)) {
+    if (cgww_dispatch_is_late(&worker->dispatch)
+        && cgww_connection_gone(&t->conn)) {
         refuse_request(t, CGW_FAIL_ABORTED, "no worker was free before; the "
                        "application did not run");
         return false;
     }
     got = cgww_connection_request(&t->conn, 0, &a->frame, &a->payload, &why);
+    if (!cgww_dispatch_trusts(&worker->dispatch, t->conn.fd,
+                              t->conn.peer_known ? &t->conn.peer : NULL)) {
+        return false;
+    }
     if (got == CGWW_RECEIVE_AGAIN) {
         pass_place(worker, t);
         got = cgww_connection_request(&t->conn, REQUEST_WAIT_MS, &a->frame,
