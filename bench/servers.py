@@ -52,6 +52,7 @@ CGatewayApplication {app}
 CGatewayPython {python}
 CGatewayProcesses {processes}
 CGatewayThreads {threads}
+CGatewayQueueSize 1000
 """
 
 MOD_WSGI = """\

@@ -38,6 +38,8 @@ enum cgw_preload {
     X(preload, CGW_PRELOAD_AUTO)                                              \
     X(start_on_demand, 0)       /* 1: by the first request */                 \
     X(idle_timeout, 0)          /* 0: it stays when there are none */         \
+    X(queue_size, 100)          /* requests that may wait for a worker */     \
+    X(queue_timeout, 60000)     /* 0: any time */                             \
     X(max_requests, 0)          /* 0: any number */                           \
     X(max_requests_jitter, 0)                                                 \
     X(max_lifetime, 0)          /* 0: any time */                             \
@@ -74,7 +76,7 @@ typedef struct cgw_spec {
 #undef X
 } cgw_spec;
 
-#define CGW_SPEC_VERSION 4
+#define CGW_SPEC_VERSION 5
 #define CGW_DIGEST_HEX 40   /* SHA-1 in hexadecimal, without the NUL */
 
 /* A spec with its defaults; lists are empty arrays. Never NULL. */

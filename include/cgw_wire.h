@@ -23,7 +23,11 @@
  * whole, behind it the client has probably gone. A worker that sees it before
  * it has read anything does not run the request. worker -> httpd:
  *
- *     (LOG | INTERIM)* (HEAD (BODY | FILE | LOG)* END | FAIL)
+ *     TAKEN? (LOG | INTERIM)* (HEAD (BODY | FILE | LOG)* END | FAIL)
+ *
+ * TAKEN comes first where CGW_REQUEST_TELL asks for it: from there on the
+ * request runs. httpd asks where the end of what it sent being read does not
+ * show it.
  *
  * HEAD or BODY or FILE with CGW_FRAME_LAST stands for itself + END. A
  * connection that ends without END (or LAST) is a truncated response. FAIL
@@ -35,7 +39,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CGW_WIRE_VERSION 3
+#define CGW_WIRE_VERSION 4
 #define CGW_FRAME_HEADER_SIZE 8
 #define CGW_FRAME_LAST 0x01
 
@@ -51,7 +55,8 @@
     X(END,      0x12, WORKER, 0)                                              \
     X(INTERIM,  0x13, WORKER, 1u << 16)  /* as HEAD, status 100..199 */       \
     X(LOG,      0x14, WORKER, 1u << 16)  /* u8 enum cgw_log_level, text */    \
-    X(FAIL,     0x15, WORKER, 1u << 18)  /* u8 enum cgw_fail_kind, text */
+    X(FAIL,     0x15, WORKER, 1u << 18)  /* u8 enum cgw_fail_kind, text */    \
+    X(TAKEN,    0x16, WORKER, 0)
 
 enum cgw_frame_type {
 #define X(sym, value, sender, longest) CGW_FRAME_##sym = value,
@@ -73,7 +78,8 @@ enum cgw_log_level {
     X(RESPONSE,    2, 500, "the application's response is invalid")           \
     X(PROTOCOL,    3, 502, "the request frame was not understood")            \
     X(UNAVAILABLE, 4, 503, "no worker could be started")                      \
-    X(ABORTED,     5, 400, "the client has gone")
+    X(ABORTED,     5, 400, "the client has gone")                             \
+    X(LATE,        6, 503, "no worker was free in time")
 
 enum cgw_fail_kind {
 #define X(sym, value, status, name) CGW_FAIL_##sym = value,
@@ -165,7 +171,8 @@ enum cgw_wire_status cgw_pair_decode(struct cgw_pair *out,
 /* ---- REQUEST -----------------------------------------------------------
  * u16 version, u16 flags, u32 deadline in ms (0: none), u64 id, u64 when httpd
  * sent it (us of CLOCK_MONOTONIC), u32 how long it may wait for a worker in ms
- * (0: for ever), then pairs */
+ * (0: for ever; a worker that reads it later answers FAIL LATE and does not run
+ * it), then pairs */
 #define CGW_REQUEST_FIXED 28
 #define CGW_REQUEST_HAS_BODY   0x0001  /* BODY frames will follow */
 #define CGW_REQUEST_HTTPS      0x0002  /* wsgi.url_scheme is https */
@@ -173,6 +180,7 @@ enum cgw_wire_status cgw_pair_decode(struct cgw_pair *out,
 #define CGW_REQUEST_SENDFILE   0x0008  /* FILE frames are welcome */
 #define CGW_REQUEST_CONTINUE   0x0010  /* the client holds the body back until it
                                           gets INTERIM 100 */
+#define CGW_REQUEST_TELL       0x0020  /* answer TAKEN before it runs */
 
 struct cgw_request {
     uint16_t flags;

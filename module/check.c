@@ -151,6 +151,35 @@ static void check_watch(cgwm_report *report, const cgwm_definition *def,
     }
 }
 
+/* How many connections the kernel lets wait for one socket; 0: unknown. */
+static long kernel_queue_size(void)
+{
+    FILE *file = fopen("/proc/sys/net/core/somaxconn", "re");
+    char line[32] = "";
+
+    if (file) {
+        if (!fgets(line, sizeof(line), file)) {
+            line[0] = '\0';
+        }
+        fclose(file);
+    }
+    return strtol(line, NULL, 10);
+}
+
+static void check_queue(cgwm_report *report, const cgwm_definition *def,
+                        const cgw_spec *spec)
+{
+    long most = kernel_queue_size();
+
+    if (most > 0 && spec->queue_size > most + 1) {
+        cgwm_report_warning(report, CGW_LOGNO(0162) "group %s: %s: the kernel lets only "
+            "%ld requests wait, since net.core.somaxconn is %ld. Raise it (sysctl -w "
+            "net.core.somaxconn=%ld), or write a smaller number.", spec->name,
+            cgwm_definition_quote(def, CGWM_QUEUE_SIZE, report->p), most + 1, most,
+            (long)spec->queue_size - 1);
+    }
+}
+
 void cgwm_check_group(cgwm_report *report, const cgwm_definition *def,
                       const cgw_spec *spec)
 {
@@ -158,6 +187,7 @@ void cgwm_check_group(cgwm_report *report, const cgwm_definition *def,
     check_interpreter(report, def, spec);
     check_import_paths(report, def, spec);
     check_watch(report, def, spec);
+    check_queue(report, def, spec);
     if (spec->directory) {
         check_directory(report, spec, &(named_path){
             .said = cgwm_definition_quote(def, CGWM_DIRECTORY, report->p),

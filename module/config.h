@@ -25,6 +25,7 @@ typedef struct cgwm_group {
     const char *handler;    /* "cgateway:<name>" */
     struct sockaddr_un address;
     socklen_t address_len;
+    struct cgwm_tally *tally;   /* NULL: there is no memory for it */
 } cgwm_group;
 
 /* A URL prefix of a virtual host that belongs to a group. */

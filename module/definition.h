@@ -49,6 +49,10 @@
       1000, 3600000, "how long the application may take to load")             \
     X(DRAIN_TIMEOUT, "CGatewayDrainTimeout", duration, 1, 1, drain_timeout,   \
       0, 86400000, "how long a replaced process may finish its requests")     \
+    X(QUEUE_SIZE, "CGatewayQueueSize", number, 1, 1, queue_size, 1, 65535,    \
+      "requests that may wait for a worker, 1 to 65535")                      \
+    X(QUEUE_TIMEOUT, "CGatewayQueueTimeout", duration_or_none, 1, 1,          \
+      queue_timeout, 100, 86400000, "how long a request may wait for a worker") \
     X(MAX_REQUESTS, "CGatewayMaxRequests", max_requests, 1, 2, max_requests,  \
       0, 1000000000, "requests after which a process is replaced [jitter]")   \
     X(MAX_LIFETIME, "CGatewayMaxLifetime", duration_or_none, 1, 1,            \

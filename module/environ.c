@@ -269,6 +269,7 @@ static uint16_t request_flags(request_rec *r, const cgwm_environ_args *args)
                              ? CGW_REQUEST_HEAD_ONLY : 0)
                       | (args->has_body && r->expecting_100
                              ? CGW_REQUEST_CONTINUE : 0)
+                      | (args->tell ? CGW_REQUEST_TELL : 0)
                       | CGW_REQUEST_SENDFILE);
 }
 
@@ -278,7 +279,8 @@ void cgwm_environ_put(struct cgw_buf *buf, request_rec *r,
     struct header_writer headers = {.buf = buf, .args = args};
     struct cgw_request request = {.flags = request_flags(r, args),
                                   .id = (uint64_t)r->connection->id,
-                                  .sent_us = cgw_clock_us()};
+                                  .sent_us = args->sent_us,
+                                  .queue_ms = args->queue_ms};
     size_t frame = cgw_frame_open(buf, CGW_FRAME_REQUEST,
                                   args->has_body ? 0 : CGW_FRAME_LAST);
 

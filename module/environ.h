@@ -18,6 +18,9 @@ typedef struct cgwm_environ_args {
     int body_is_changed;        /* filters may make another length of it */
     apr_off_t body_length;
     int pass_authorization;
+    uint64_t sent_us;           /* cgw_clock_us() */
+    uint32_t queue_ms;          /* it may wait so long for a worker; 0: any time */
+    int tell;                   /* the worker is to say that it took it */
 } cgwm_environ_args;
 
 /* Appends the whole frame. buf->failed is set where it is longer than a frame

@@ -4,9 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sockios.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,9 +13,11 @@
 #include "http_log.h"
 #include "http_protocol.h"
 
+#include "cgw_clock.h"
 #include "cgw_log.h"
 #include "cgw_wire.h"
 #include "inbox.h"
+#include "queue.h"
 #include "response.h"
 
 APLOG_USE_MODULE(cgateway);
@@ -31,11 +31,14 @@ APLOG_USE_MODULE(cgateway);
 /* A client that ends its direction may still read (nc -N): so long its request
  * may wait for a worker before it counts as given up. */
 #define HALF_CLOSED_GRACE apr_time_from_msec(100)
+/* So much the kernel takes, and gives, in one piece. */
+#define ONE_PIECE 16384
 
 typedef struct exchange {
     request_rec *r;
     const cgwm_group *group;
-    const cgwm_environ_args *args;
+    cgwm_environ_args args;
+    cgwm_place place;           /* in the group's queue */
     cgwm_body *body;
     cgwm_inbox *inbox;
     cgwm_outbox *outbox;
@@ -59,58 +62,16 @@ typedef struct exchange {
 
 /* ---- connect -------------------------------------------------------------- */
 
-/* Where the queue is full: wait for room, for Timeout at most. */
-static int connect_waiting(exchange *x, int fd)
-{
-    apr_interval_time_t limit = x->r->server->timeout;
-    struct timeval tv = {.tv_sec = apr_time_sec(limit),
-                         .tv_usec = apr_time_usec(limit)};
-    int flags = fcntl(fd, F_GETFL);
-    int rv;
-
-    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0
-        || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0) {
-        return -1;
-    }
-    do {
-        rv = connect(fd, (const struct sockaddr *)&x->group->address,
-                     x->group->address_len);
-    } while (rv < 0 && errno == EINTR);
-    return rv;
-}
-
-static int connect_group(exchange *x)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int rv;
-
-    if (fd < 0) {
-        return errno;
-    }
-    rv = connect(fd, (const struct sockaddr *)&x->group->address,
-                 x->group->address_len);
-    if (rv < 0 && errno == EAGAIN) {
-        rv = connect_waiting(x, fd);
-    }
-    if (rv < 0) {
-        rv = errno;
-        close(fd);
-        return rv;
-    }
-    x->fd = fd;
-    return 0;
-}
-
 static int no_connection(exchange *x, int err)
 {
-    apr_table_setn(x->r->err_headers_out, "Retry-After", "5");
+    if (err == EAGAIN) {
+        return cgwm_queue_refuse_full(x->r, x->group);
+    }
+    apr_table_setn(x->r->err_headers_out, "Retry-After", CGWM_RETRY_AFTER);
     ap_log_rerror(APLOG_MARK, APLOG_ERR, err, x->r, CGW_LOGNO(0130)
-                  "%s: cannot connect to %s: %s", x->group->spec->name,
-                  x->group->address.sun_path,
-                  err == EAGAIN ? "its queue is full; the group needs more "
-                                  "processes or threads"
-                                : "restart httpd if the file is gone; "
-                                  "the error log tells why");
+                  "%s: cannot connect to %s: restart httpd if the file is gone; "
+                  "the error log tells why", x->group->spec->name,
+                  x->group->address.sun_path);
     return HTTP_SERVICE_UNAVAILABLE;
 }
 
@@ -251,17 +212,51 @@ static int pump_body(exchange *x)
     }
 }
 
+/* All of a small body goes along with the request. */
+static void attach_body(exchange *x)
+{
+    const char *data;
+    apr_size_t len;
+    int status;
+
+    if (x->args.tell || !x->args.has_body
+        || cgwm_body_peek(x->body, &data, &len, &status) != APR_SUCCESS) {
+        return;
+    }
+    cgw_frame_encode(x->header, CGW_FRAME_BODY, CGW_FRAME_LAST, (uint32_t)len);
+    cgw_buf_put(&x->request, x->header, sizeof(x->header));
+    x->out[1].iov_base = len ? (char *)(intptr_t)data : NULL;
+    x->out[1].iov_len = len;
+    x->body_sent = 1;
+}
+
+/* Is the body one that lies in memory in one piece? */
+static int is_body_small(exchange *x)
+{
+    const char *data;
+    apr_size_t len;
+    int status;
+
+    return x->body->whole && x->body->read_ahead < ONE_PIECE / 2
+           && cgwm_body_peek(x->body, &data, &len, &status) == APR_SUCCESS
+           && (apr_off_t)len == x->body->read_ahead;
+}
+
 static void start_request(exchange *x)
 {
     x->request.len = 0;
-    cgwm_environ_put(&x->request, x->r, x->args);
-    x->out[0].iov_base = x->request.data;
-    x->out[0].iov_len = x->request.len;
+    x->args.sent_us = cgw_clock_us();
+    x->args.tell = x->args.has_body && !is_body_small(x);
+    cgwm_environ_put(&x->request, x->r, &x->args);
     x->out[1].iov_base = NULL;
     x->out[1].iov_len = 0;
-    x->body_sent = !x->args->has_body;
+    x->body_sent = !x->args.has_body;
+    attach_body(x);
+    x->out[0].iov_base = x->request.data;
+    x->out[0].iov_len = x->request.len;
     x->write_closed = 0;
     x->half_closed_at = 0;
+    cgwm_place_take(&x->place, x->group, x->args.sent_us, x->args.tell);
 }
 
 /* ---- a client that goes away ------------------------------------------------- */
@@ -281,23 +276,16 @@ static int owes_half_close(const exchange *x)
            && !x->write_closed;
 }
 
-/* At once where the worker has read everything, so that the request runs; after
- * the grace in any case. A worker that accepts the request only then does not
- * run it, and one without a body need not wait for that: that it is unread is
- * known here. */
+/* At once where a worker has taken the request, so that it runs. One that still
+ * waits is withdrawn after the grace. */
 static void tell_half_close(exchange *x)
 {
-    int unread = 0;
-
-    if (ioctl(x->fd, SIOCOUTQ, &unread) == 0 && unread > 0) {
-        if (apr_time_now() - x->half_closed_at < HALF_CLOSED_GRACE) {
-            return;
-        }
-        if (!x->args->has_body) {
+    if (cgwm_place_waits(&x->place, x->fd)) {
+        if (apr_time_now() - x->half_closed_at >= HALF_CLOSED_GRACE) {
             give_up_client(x, "went away before a worker took its request, "
                               "which is not run");
-            return;
         }
+        return;
     }
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, x->r,
                   "%s: the client ended its direction before its response was "
@@ -316,8 +304,8 @@ static int grace_left(const exchange *x)
     return left > 0 ? (int)apr_time_as_msec(left) + 1 : 0;
 }
 
-/* Milliseconds; -1: as long as it takes. */
-static int wait_limit(const exchange *x, int awaits_client)
+/* Milliseconds that the client may be waited for; -1: as long as it takes. */
+static int client_limit(const exchange *x, int awaits_client)
 {
     if (x->client_fd < 0) {
         return cgwm_response_is_due(&x->response) ? 0
@@ -329,6 +317,14 @@ static int wait_limit(const exchange *x, int awaits_client)
     }
     return awaits_client || cgwm_response_is_due(&x->response)
                ? REQTIMEOUT_POLL_MS : -1;
+}
+
+static int wait_limit(const exchange *x, int awaits_client)
+{
+    int client = client_limit(x, awaits_client);
+    int queue = cgwm_place_left(&x->place);
+
+    return client < 0 || (queue >= 0 && queue < client) ? queue : client;
 }
 
 /* The client has neither sent nor taken anything: httpd's Timeout applies. */
@@ -413,6 +409,9 @@ static void wait_for_event(exchange *x, int awaits_client)
     if (owes_half_close(x)) {
         tell_half_close(x);
     }
+    if (!x->worker_ready && cgwm_place_is_lost(&x->place, x->fd)) {
+        x->response.late = 1;
+    }
 }
 
 /* Receives until the worker pauses (APR_EAGAIN then) or enough is there. */
@@ -423,6 +422,7 @@ static apr_status_t receive(exchange *x)
     do {
         rv = cgwm_inbox_receive(x->inbox, x->fd);
         if (rv == APR_SUCCESS) {
+            x->place.taken = 1;
             cgwm_response_take(&x->response);
         }
     } while (rv == APR_SUCCESS && x->response.state < CGWM_RESPONSE_COMPLETE
@@ -444,7 +444,7 @@ static void close_worker(exchange *x)
 static int is_over(const exchange *x)
 {
     if (x->response.state != CGWM_RESPONSE_COMPLETE) {
-        return x->response.state == CGWM_RESPONSE_FAILED
+        return x->response.state == CGWM_RESPONSE_FAILED || x->response.late
                || x->response.client_gone;
     }
     return x->body_sent || x->client_fd < 0 || x->response.client_gone
@@ -505,13 +505,13 @@ static int attempt(exchange *x)
                       "to pass on", x->group->spec->name);
         return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
     }
-    err = connect_group(x);
+    err = cgwm_queue_join(x->group, &x->fd);
     if (err) {
         return no_connection(x, err);
     }
     relay(x);
     close_worker(x);
-    return 0;
+    return x->response.late ? cgwm_queue_refuse_late(x->r, x->group) : 0;
 }
 
 static int died_early(const exchange *x)
@@ -584,7 +584,7 @@ static int client_socket(request_rec *r)
 int cgwm_exchange_run(request_rec *r, const cgwm_group *group,
                       const cgwm_environ_args *args, cgwm_body *body)
 {
-    exchange x = {.r = r, .group = group, .args = args, .body = body, .fd = -1};
+    exchange x = {.r = r, .group = group, .args = *args, .body = body, .fd = -1};
     int status;
 
     x.client_fd = client_socket(r);

@@ -122,6 +122,7 @@ static void fill_args(cgwm_environ_args *args, request_rec *r,
     args->body_is_changed = cgwm_filters_change_body(r);
     args->body_length = body->read_ahead;
     args->pass_authorization = conf->pass_authorization != 0;
+    args->queue_ms = (uint32_t)group->spec->queue_timeout;
 }
 
 static const cgwm_group *group_of(request_rec *r)

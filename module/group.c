@@ -13,6 +13,7 @@
 #include "definition.h"
 #include "mount.h"
 #include "parse.h"
+#include "tally.h"
 #include "user.h"
 #include "variables.h"
 
@@ -345,6 +346,20 @@ static void resolve_all(resolver *r, const apr_array_header_t *servers)
     }
 }
 
+/* For the children that httpd's parent is about to fork. */
+static void give_tallies(resolver *r)
+{
+    cgwm_tally *tallies = cgwm_tallies_create(apr_hash_count(r->groups), r->p);
+    unsigned n = 0;
+
+    for (apr_hash_index_t *i = apr_hash_first(r->report.p, r->groups); i;
+         i = apr_hash_next(i)) {
+        void *group;
+        apr_hash_this(i, NULL, NULL, &group);
+        ((cgwm_group *)group)->tally = cgwm_tally_of(tallies, n++);
+    }
+}
+
 int cgwm_groups_resolve(apr_pool_t *pconf, apr_pool_t *ptemp,
                         server_rec *main_server)
 {
@@ -357,6 +372,7 @@ int cgwm_groups_resolve(apr_pool_t *pconf, apr_pool_t *ptemp,
     if (!main_conf->groups) {
         main_conf->groups = r.groups;
         resolve_all(&r, ordered_servers(main_server, ptemp));
+        give_tallies(&r);
     }
     return r.report.errors ? HTTP_INTERNAL_SERVER_ERROR : OK;
 }

@@ -20,7 +20,6 @@
 
 APLOG_USE_MODULE(cgateway);
 
-#define RETRY_AFTER_SECONDS "5"
 /* In the access log, where the client left before it could get a response; the
  * number that nginx made known. */
 #define CLIENT_CLOSED_REQUEST 499
@@ -229,13 +228,19 @@ static void take_log(cgwm_response *res, const uint8_t *payload, size_t len)
 static void take_fail(cgwm_response *res, const uint8_t *payload, size_t len)
 {
     unsigned kind = len > 0 ? payload[0] : 0;
+
+    if (kind == CGW_FAIL_LATE) {
+        res->late = 1;
+        fail(res, cgw_fail_status(kind));
+        return;
+    }
     /* What a client brings about must not fill the log. */
     int level = res->body_broken || kind == CGW_FAIL_ABORTED ? APLOG_INFO
                                                              : APLOG_ERR;
 
     if (kind == CGW_FAIL_UNAVAILABLE) {
         apr_table_setn(res->r->err_headers_out, "Retry-After",
-                       RETRY_AFTER_SECONDS);
+                       CGWM_RETRY_AFTER);
     }
     ap_log_rerror(APLOG_MARK, level, 0, res->r, CGW_LOGNO(0121)
                   "%s: %s: \"%s\"", res->group, cgw_fail_name(kind),

@@ -10,6 +10,9 @@
 #include "inbox.h"
 #include "outbox.h"
 
+/* Of a 503 that the gateway answers, in seconds. */
+#define CGWM_RETRY_AFTER "5"
+
 enum cgwm_response_state {
     CGWM_RESPONSE_NONE,      /* no head yet */
     CGWM_RESPONSE_STARTED,   /* the head has come */
@@ -33,6 +36,7 @@ typedef struct cgwm_response {
     int flush_due;           /* something was taken, or passed, since a flush */
     int client_gone;
     int body_broken;         /* by the client: what fails now is its doing */
+    int late;                /* it waited too long for a worker, and did not run */
 } cgwm_response;
 
 void cgwm_response_init(cgwm_response *res, request_rec *r, cgwm_inbox *inbox,

@@ -19,8 +19,6 @@
 
 APLOG_USE_MODULE(cgateway);
 
-/* The kernel bounds this by net.core.somaxconn. */
-#define BACKLOG 65535
 #define LOCK_TRIES 200
 #define LOCK_PAUSE apr_time_from_msec(50)
 
@@ -188,6 +186,13 @@ static apr_status_t give_to_httpd(const char *path)
     return APR_SUCCESS;
 }
 
+/* The kernel lets one more wait than it is told, and bounds what it is told by
+ * net.core.somaxconn. */
+static apr_status_t set_queue_size(int fd, const cgwm_group *group)
+{
+    return listen(fd, (int)group->spec->queue_size - 1) < 0 ? errno : APR_SUCCESS;
+}
+
 static apr_status_t bind_socket(int *out, const cgwm_group *group)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -201,11 +206,8 @@ static apr_status_t bind_socket(int *out, const cgwm_group *group)
      * removed and drains; its queue lives on without the name. */
     unlink(group->address.sun_path);
     mask = umask(0177);
-    if (bind(fd, (const struct sockaddr *)&group->address, group->address_len)
-            < 0
-        || listen(fd, BACKLOG) < 0) {
-        rv = errno;
-    }
+    rv = bind(fd, (const struct sockaddr *)&group->address, group->address_len) < 0
+             ? errno : set_queue_size(fd, group);
     umask(mask);
     if (rv == APR_SUCCESS) {
         rv = give_to_httpd(group->address.sun_path);
@@ -261,8 +263,9 @@ static apr_status_t bind_group(cgwm_rundir *dir, const cgwm_group *group,
     apr_status_t rv;
 
     if (l && is_reachable(group)) {
-        /* httpd's User may be another one now */
-        return give_to_httpd(group->address.sun_path);
+        /* httpd's User, and the size, may be others now */
+        rv = set_queue_size(l->fd, group);
+        return rv != APR_SUCCESS ? rv : give_to_httpd(group->address.sun_path);
     }
     if (l) {
         drop_listener(dir, l);

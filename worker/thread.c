@@ -17,6 +17,7 @@ struct arrival {
     struct cgw_frame frame;
     const uint8_t *payload;
     struct cgw_request request;
+    uint64_t received;              /* cgw_clock_us() */
     int error;                      /* ECANCELED: the worker drains */
 };
 
@@ -60,6 +61,33 @@ static void refuse_request(struct cgww_thread *t, enum cgw_fail_kind why,
     cgww_slot_failed(t->slot, why);
 }
 
+/* Looked at after it was read: httpd, which looks at the same clock, has it that
+ * what is unread by then never runs. */
+static bool is_late(const struct arrival *a)
+{
+    return a->request.queue_ms
+           && a->received >= a->request.sent_us
+                                 + (uint64_t)a->request.queue_ms * 1000;
+}
+
+/* What httpd has given up while it waited is not run. */
+static bool may_run(struct cgww_thread *t, struct arrival *a)
+{
+    uint8_t taken[CGW_FRAME_HEADER_SIZE];
+    struct cgww_output out = {.iov = {{taken, sizeof(taken)}}, .file = -1};
+
+    a->received = cgw_clock_us();
+    if (is_late(a)) {
+        refuse_request(t, CGW_FAIL_LATE, "");
+        return false;
+    }
+    if (!(a->request.flags & CGW_REQUEST_TELL)) {
+        return true;
+    }
+    cgw_frame_encode(taken, CGW_FRAME_TAKEN, 0, 0);
+    return cgww_connection_send(&t->conn, &out, 0) == 0;
+}
+
 /* Read the REQUEST frame of an accepted connection; a peer that is slow with
  * it does not keep the place. Whether the client went away while the request
  * waited is asked before anything is read: httpd tells at once of a client
@@ -94,7 +122,7 @@ static bool receive_request(struct cgww_worker *worker, struct cgww_thread *t,
     if (got == CGWW_RECEIVE_INVALID) {
         refuse_request(t, CGW_FAIL_PROTOCOL, cgw_wire_strerror(why));
     }
-    return got == CGWW_RECEIVED;
+    return got == CGWW_RECEIVED && may_run(t, a);
 }
 
 /* Without the interpreter lock: end the last request, wait for the next. */
@@ -109,7 +137,7 @@ static void await_arrival(struct cgww_worker *worker, struct cgww_thread *t,
         cgww_connection_open(&t->conn, fd);
         cgww_slot_accepted(t->slot);
         if (receive_request(worker, t, a)) {
-            cgww_slot_received(t->slot, &a->request, cgw_clock_us());
+            cgww_slot_received(t->slot, &a->request, a->received);
             return;
         }
         pass_place(worker, t);

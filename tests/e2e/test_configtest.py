@@ -268,6 +268,10 @@ def test_groups_that_watch_other_files_do_not_merge(config, one, other):
     ("CGatewayStartTimeout 5x", "CGW0002", ["ms, s, min or h"]),
     ("CGatewayDrainTimeout 25h", "CGW0002", ["from 0s to 24h"]),
     ("CGatewayPreload yes", "CGW0172", ["neither auto", "off"]),
+    ("CGatewayQueueSize 0", "CGW0001", ["from 1 to 65535"]),
+    ("CGatewayQueueSize 65536", "CGW0001", ["from 1 to 65535"]),
+    ("CGatewayQueueTimeout 99ms", "CGW0170", ["from 100ms to 24h", "0 for none"]),
+    ("CGatewayQueueTimeout never", "CGW0170", ["from 100ms to 24h", "0 for none"]),
     ("CGatewayMaxRequests -1", "CGW0171", ["number of requests"]),
     ("CGatewayMaxRequests 1000000001", "CGW0171", ["1000000000"]),
     ("CGatewayMaxRequests 10 11", "CGW0171", ["up to that number itself"]),
@@ -568,6 +572,18 @@ def test_wsgi_file_that_is_a_directory(config):
     config.mkdir("app.wsgi")
     config.test(config.vhost("CGatewayApplication ./app.wsgi")).refused(
         "CGW0048", "CGatewayApplication ./app.wsgi", config.at(3), "CGatewayPath")
+
+
+def test_a_queue_longer_than_the_kernel_allows_is_a_warning(config):
+    most = int(pathlib.Path("/proc/sys/net/core/somaxconn").read_text())
+    if most > 65534:
+        pytest.skip("the kernel allows everything that can be configured")
+    text = config.vhost("CGatewayApplication shop.wsgi", f"CGatewayQueueSize {most + 2}")
+    config.test(text).warned("CGW0162", f"only {most + 1} requests", config.at(4),
+                             f"CGatewayQueueSize {most + 2}", "net.core.somaxconn",
+                             f"net.core.somaxconn={most + 1}")
+    config.test(config.vhost("CGatewayApplication shop.wsgi",
+                             f"CGatewayQueueSize {most + 1}")).accepted()
 
 
 @needs_root

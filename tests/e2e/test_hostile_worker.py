@@ -34,7 +34,7 @@ MALFORMED = ["unframed", "body-first", "end-first", "status-99", "status-101",
              "status-1000", "chunked-header", "huge-length", "wrong-type",
              "unknown-type", "unknown-flag", "length-bomb", "bad-pairs",
              "bad-reason", "log-bad-level", "log-empty", "interim-200",
-             "fail-empty"]
+             "fail-empty", "taken-long"]
 INJECTIONS = ["split-value", "split-name", "split-reason", "nul", "empty-name"]
 
 
@@ -98,6 +98,7 @@ def test_frames_in_any_cut_make_the_same_response(hostile):
     assert hostile.get("/empty-body-frames").text == "ok\n"
     assert hostile.get("/bulk").body == bytes(range(256)) * 4096 * 20
     assert hostile.get("/trailing").text == "ok\n"
+    assert hostile.get("/taken").text == "ok\n"
 
 
 def test_own_content_length_wins_over_a_second_one(hostile):

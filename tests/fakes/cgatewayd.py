@@ -21,7 +21,7 @@ MESSAGE = struct.Struct("=IHHQ")
 MAGIC, VERSION = 0x31574743, 4
 CONFIG, GROUP, COMMIT, ACCEPTED = 1, 2, 3, 4
 BODY, BODY_END = 0x02, 0x03
-HEAD, FILE, END, INTERIM, LOG, FAIL = 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
+HEAD, FILE, END, INTERIM, LOG, FAIL, TAKEN = 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16
 LAST = 1
 UNKNOWN = 2**64 - 1
 PATH_INFO = 4
@@ -91,6 +91,10 @@ RESPONSES = {
     "/not-modified": head(status=304, reason=b"Not Modified", length=1000,
                           headers=[(b"ETag", b'"x"')]) + frame(END),
     "/trailing": OK + b"and more",
+    "/taken": frame(TAKEN) * 3 + head(headers=TEXT) + frame(TAKEN)
+              + frame(BODY, b"ok\n", LAST),
+    "/taken-long": frame(TAKEN, b"x") + OK,
+    "/late": frame(FAIL, b"\x06"),
     "/empty-body-frames":
         head(headers=TEXT) + frame(BODY) * 50 + frame(BODY, b"ok\n") + frame(END),
     "/cookies": head(length=0, headers=[(b"Set-Cookie", b"a=1"),

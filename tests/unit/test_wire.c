@@ -224,6 +224,7 @@ static void fail_kinds_have_statuses(void **state)
     (void)state;
     assert_int_equal(cgw_fail_status(CGW_FAIL_EXCEPTION), 500);
     assert_int_equal(cgw_fail_status(CGW_FAIL_UNAVAILABLE), 503);
+    assert_int_equal(cgw_fail_status(CGW_FAIL_LATE), 503);
     assert_int_equal(cgw_fail_status(200), 502);
 }
 

@@ -5,13 +5,14 @@ import json
 import os
 import socket
 import threading
+import time
 
 import pytest
 
 import worker_harness as h
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-EXCEPTION, RESPONSE, PROTOCOL, ABORTED = 1, 2, 3, 5
+EXCEPTION, RESPONSE, PROTOCOL, ABORTED, LATE = 1, 2, 3, 5, 6
 
 pytestmark = pytest.mark.skipif(
     not os.path.exists(os.path.join(h.LIBRARY, "_cgateway.abi3.so")),
@@ -48,6 +49,47 @@ def started(group, path):
 def shown(response):
     assert response.fail is None, response.fail[1]
     return json.loads(response.body)
+
+
+def microseconds():
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+
+
+# ---- the queue --------------------------------------------------------------
+
+def test_a_request_that_waited_too_long_is_not_run(group):
+    exchange = group.exchange()
+    fields = dict(h.ENVIRON, PATH_INFO="/no/such/path")
+    exchange.send(h.request_frame(fields, sent_us=microseconds() - 2000,
+                                  queue_ms=1))
+    assert exchange.finish().fail == (LATE, "")
+
+
+def test_a_request_within_its_time_runs(group):
+    exchange = group.exchange()
+    fields = dict(h.ENVIRON, PATH_INFO="/environ")
+    exchange.send(h.request_frame(fields, sent_us=microseconds(),
+                                  queue_ms=60000))
+    assert shown(exchange.finish())["PATH_INFO"] == "/environ"
+
+
+@pytest.mark.parametrize("flags, first", [(0, h.HEAD), (h.TELL, h.TAKEN)])
+def test_a_worker_tells_that_it_took_a_request_where_it_is_asked(group, flags,
+                                                                 first):
+    response = group.ask("/environ", flags=flags)
+    shown(response)
+    assert response.frames[0][0] == first
+
+
+def test_a_request_that_httpd_gave_up_while_it_waited_is_not_run(own):
+    """The word that it was taken cannot be sent: httpd takes no more."""
+    exchange = own.exchange()
+    exchange.socket.shutdown(socket.SHUT_RD)
+    exchange.send(h.request_frame(dict(h.ENVIRON, PATH_INFO="/no/such/path"),
+                                  h.TELL))
+    exchange.close()
+    assert shown(own.ask("/environ"))
+    assert "no/such/path" not in own.log()
 
 
 # ---- environ ----------------------------------------------------------------

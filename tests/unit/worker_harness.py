@@ -28,9 +28,9 @@ READY, FAILED, SERVING, DRAINED, HELLO = 16, 17, 18, 19, 20
 FORK, SERVE, DRAIN = 32, 33, 34
 MAGIC, VERSION = 0x31574743, 4
 (REQUEST, BODY, BODY_END, HEAD, FILE, END, INTERIM, LOG,
- FAIL) = 1, 2, 3, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
+ FAIL, TAKEN) = 1, 2, 3, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16
 LAST = 1
-HAS_BODY, HTTPS, HEAD_ONLY, SENDFILE = 1, 2, 4, 8
+HAS_BODY, HTTPS, HEAD_ONLY, SENDFILE, TELL = 1, 2, 4, 8, 32
 UNKNOWN = (1 << 64) - 1
 
 
@@ -70,8 +70,10 @@ def pair(name, value):
     return bytes([number]) + literal + struct.pack("<I", len(value)) + value
 
 
-def request_frame(environ, flags=0, last=True, version=WIRE_VERSION):
-    fixed = struct.pack("<HHIQQI", version, flags, 0, 42, 0, 0)
+def request_frame(environ, flags=0, last=True, version=WIRE_VERSION,
+                  deadline_ms=0, sent_us=0, queue_ms=0):
+    fixed = struct.pack("<HHIQQI", version, flags, deadline_ms, 42, sent_us,
+                        queue_ms)
     return frame(REQUEST, fixed + b"".join(pair(k, v) for k, v
                                            in environ.items()), last)
 

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "tally.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/mman.h>
+
+#include "cgw_clock.h"
+
+#define LINE_EVERY_US 1000000
+
+struct cgwm_tally {
+    struct {
+        _Alignas(64) _Atomic uint64_t next;     /* no line before */
+        _Atomic unsigned untold;
+    } kinds[CGWM_TALLY_KINDS];
+};
+
+struct mapping {
+    void *at;
+    size_t size;
+};
+
+static apr_status_t unmap(void *data)
+{
+    const struct mapping *m = data;
+
+    munmap(m->at, m->size);
+    return APR_SUCCESS;
+}
+
+cgwm_tally *cgwm_tallies_create(unsigned n, apr_pool_t *p)
+{
+    struct mapping *m = apr_palloc(p, sizeof(*m));
+
+    m->size = (n ? n : 1) * sizeof(struct cgwm_tally);
+    m->at = mmap(NULL, m->size, PROT_READ | PROT_WRITE,
+                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (m->at == MAP_FAILED) {
+        m->at = mmap(NULL, m->size, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    }
+    if (m->at == MAP_FAILED) {
+        return NULL;
+    }
+    apr_pool_cleanup_register(p, m, unmap, apr_pool_cleanup_null);
+    return m->at;
+}
+
+cgwm_tally *cgwm_tally_of(cgwm_tally *tallies, unsigned i)
+{
+    return tallies ? &tallies[i] : NULL;
+}
+
+unsigned cgwm_tally_count(cgwm_tally *tally, enum cgwm_tally_kind kind)
+{
+    uint64_t now = cgw_clock_us(), next;
+
+    if (!tally) {
+        return 1;
+    }
+    atomic_fetch_add(&tally->kinds[kind].untold, 1);
+    next = atomic_load(&tally->kinds[kind].next);
+    if (now < next
+        || !atomic_compare_exchange_strong(&tally->kinds[kind].next, &next,
+                                           now + LINE_EVERY_US)) {
+        return 0;
+    }
+    return atomic_exchange(&tally->kinds[kind].untold, 0);
+}

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The queue of a group: how many requests may wait for a worker, and how long. What is
+refused is answered 503 with Retry-After, and never runs."""
+
+import contextlib
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from harness.httpd import until
+
+# Tells by files in MARKS what it does, and waits for files there.
+APP = '''
+import os
+import pathlib
+import time
+
+MARKS = pathlib.Path(os.environ["MARKS"])
+
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    (MARKS / f"ran-{path[1:]}").touch()
+    while path.startswith("/hold") and not (MARKS / "release").exists():
+        time.sleep(0.005)
+    body = b""
+    if not path.startswith("/hold-unread"):
+        body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [path[1:].encode() + b" %d" % len(body)]
+'''
+
+LARGE = b"b" * 300000
+
+
+@pytest.fixture
+def site(httpd, marks):
+    """Starts the application with one thread that runs requests."""
+    def start(*lines):
+        httpd.wsgi(httpd.app("queue.wsgi", APP), "CGatewayProcesses 1",
+                   "CGatewayThreads 1", f'CGatewayEnv MARKS "{marks}"',
+                   "LogLevel cgateway:debug", *lines)
+        httpd.start()
+        httpd.wait_log("ready -> serving")
+    return start
+
+
+@pytest.fixture
+def hold(httpd, marks):
+    """Occupies the one thread; at the end it is free again."""
+    @contextlib.contextmanager
+    def occupy():
+        with httpd.raw() as raw:
+            ask(raw, "/hold")
+            until((marks / "ran-hold").exists, "the request that holds the thread")
+            yield
+            (marks / "release").touch()
+            assert raw.receive_all()[0].endswith(b"hold 0")
+    return occupy
+
+
+def ask(raw, path, body=None, close=True):
+    head = f"{'GET' if body is None else 'POST'} {path} HTTP/1.1\r\nHost: a.example\r\n"
+    if close:
+        head += "Connection: close\r\n"
+    if body is not None:
+        head += f"Content-Length: {len(body)}\r\n"
+    raw.send(f"{head}\r\n".encode() + (body or b""))
+
+
+def is_refusal(answer):
+    return answer.startswith(b"HTTP/1.1 503 ") and b"\r\nRetry-After: 5\r\n" in answer
+
+
+def ran(marks):
+    return {path.name[4:] for path in marks.glob("ran-*")}
+
+
+def access_status(httpd, path):
+    line = until(lambda: httpd.access_line(path), f"{path} in the access log")
+    return line.split()[-3]
+
+
+# ---- CGatewayQueueSize -----------------------------------------------------------------
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_exactly_so_many_wait_and_the_others_are_refused_at_once(httpd, site, marks,
+                                                                 hold, size):
+    httpd.expect_log("CGW0160")
+    site(f"CGatewayQueueSize {size}")
+    waiting, refused = [], []
+    with contextlib.ExitStack() as stack, hold():
+        for number in range(size + 12):
+            raw = stack.enter_context(httpd.raw())
+            ask(raw, f"/request-{number}")
+            if number < size:
+                until(lambda n=number: httpd.connections() == n + 2, "it to wait")
+                waiting.append((raw, number))
+            else:
+                refused.append(raw)
+        assert all(is_refusal(raw.receive_all()[0]) for raw in refused)
+        assert ran(marks) == {"hold"}, "they are refused while it runs"
+        (marks / "release").touch()
+        for raw, number in waiting:
+            assert raw.receive_all()[0].endswith(b"request-%d 0" % number)
+    assert ran(marks) == {"hold"} | {f"request-{n}" for n in range(size)}
+
+
+@pytest.mark.parametrize("line", ["CGatewayQueueSize 1", "CGatewayQueueTimeout 300ms"])
+@pytest.mark.parametrize("body", [None, b"small", LARGE], ids=["get", "small", "large"])
+def test_answers_stay_in_step_and_httpd_ends_the_connection(httpd, site, marks, hold,
+                                                            line, body):
+    """httpd closes a connection behind each 503 of its own: nothing behind it is
+    answered, or runs."""
+    httpd.expect_log("CGW0160", "CGW0161")
+    site(line)
+    with httpd.raw() as first, httpd.raw() as raw:
+        ask(raw, "/before", body, close=False)
+        assert b"before" in raw.receive_until(b"before %d" % len(body or b""))
+        with hold():
+            ask(first, "/first")
+            until(lambda: httpd.connections() == 2, "it to wait")
+            ask(raw, "/refused", body, close=False)
+            ask(raw, "/behind", body, close=False)
+            answers, was_reset = raw.receive_all()
+            assert not was_reset
+            answers = answers.split(b"HTTP/1.1 ")[1:]
+            assert [answer[:3] for answer in answers] == [b"200", b"503"]
+            assert b"\r\nConnection: close\r\n" in answers[1]
+        first.receive_all()
+    assert ran(marks) - {"first"} == {"before", "hold"}
+
+
+def test_a_flood_makes_a_line_a_second_and_each_is_counted(httpd, site, hold):
+    httpd.expect_log("CGW0160")
+    site("CGatewayQueueSize 1")
+    with httpd.raw() as first, hold():
+        ask(first, "/first")
+        until(lambda: httpd.connections() == 2, "it to wait")
+        began = time.monotonic()
+        refusals = 0
+        while refusals < 500 or time.monotonic() - began < 2.5:
+            assert httpd.get("/refused").status == 503
+            refusals += 1
+        seconds = time.monotonic() - began
+        told = [int(n) for n in re.findall(r"CGW0160: .*? requests answered .*?: (\d+)",
+                                           httpd.log())]
+        assert 3 <= len(told) <= seconds + 1
+        assert told[0] == 1 and sum(told) <= refusals
+        # those after the last line are with the next
+        assert sum(told) >= refusals * (len(told) - 2) / (seconds + 1)
+
+
+def test_graceful_changes_the_size_of_a_queue_that_is_in_use(httpd, site, marks, hold):
+    httpd.expect_log("CGW0160")
+    site("CGatewayQueueSize 1", "CGatewayReloadOnGraceful changed")
+    with contextlib.ExitStack() as stack, hold():
+        raws = [stack.enter_context(httpd.raw()) for _ in range(4)]
+        ask(raws[0], "/first")
+        until(lambda: httpd.connections() == 2, "it to wait")
+        assert httpd.get("/refused").status == 503
+        httpd.wsgi(httpd.root / "apps" / "queue.wsgi", "CGatewayProcesses 1",
+                   "CGatewayThreads 1", f'CGatewayEnv MARKS "{marks}"',
+                   "LogLevel cgateway:debug", "CGatewayQueueSize 100",
+                   "CGatewayReloadOnGraceful changed")
+        httpd.graceful()
+        for number, raw in enumerate(raws[1:]):
+            ask(raw, f"/later-{number}")
+        (marks / "release").touch()
+        assert raws[0].receive_all()[0].endswith(b"first 0")
+        for number, raw in enumerate(raws[1:]):
+            assert raw.receive_all()[0].endswith(b"later-%d 0" % number)
+
+
+# ---- CGatewayQueueTimeout --------------------------------------------------------------
+
+BODIES = [None, b"", b"small", b"m" * 20000, LARGE]
+BODY_IDS = ["get", "empty", "small", "medium", "large"]
+both_buffers = pytest.mark.parametrize("buffer", ["0", "64K"])
+
+
+@both_buffers
+def test_a_request_that_waited_too_long_is_refused_and_never_runs(httpd, site, marks,
+                                                                  hold, buffer):
+    httpd.expect_log("CGW0161")
+    site("CGatewayQueueTimeout 700ms", f"CGatewayBodyBuffer {buffer}")
+    with contextlib.ExitStack() as stack, hold():
+        raws = [stack.enter_context(httpd.raw()) for _ in BODIES]
+        began = time.monotonic()
+        for number, body in enumerate(BODIES):
+            ask(raws[number], f"/late-{number}", body)
+        for raw in raws:
+            assert is_refusal(raw.receive_all()[0])
+            assert time.monotonic() - began > 0.65
+        assert ran(marks) == {"hold"}
+    assert httpd.get("/next").status == 200
+    assert ran(marks) == {"hold", "next"}
+    for number in range(len(BODIES)):
+        assert access_status(httpd, f"/late-{number}") == "503"
+
+
+@both_buffers
+@pytest.mark.parametrize("body", BODIES, ids=BODY_IDS)
+@pytest.mark.parametrize("path", ["/hold", "/hold-unread"])
+def test_what_runs_is_not_cut_however_long(httpd, site, marks, path, body, buffer):
+    site("CGatewayQueueTimeout 300ms", f"CGatewayBodyBuffer {buffer}")
+    with httpd.raw() as raw:
+        ask(raw, path, body)
+        until((marks / f"ran{path.replace('/', '-')}").exists, "it to run")
+        time.sleep(1.6)     # the time is what this is about
+        (marks / "release").touch()
+        answer, _ = raw.receive_all()
+    size = 0 if "unread" in path else len(body or b"")
+    assert answer.endswith(b"%s %d" % (path[1:].encode(), size))
+
+
+def test_a_frozen_worker_costs_no_more_than_the_time_and_runs_nothing_later(
+        httpd, site, marks):
+    httpd.expect_log("CGW0161")
+    site("CGatewayQueueTimeout 500ms")
+    httpd.get("/before")
+    worker, = httpd.workers("a.example")
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        for number, body in enumerate(BODIES):
+            method = "GET" if body is None else "POST"
+            answer = httpd.request(f"/late-{number}", method, body)
+            assert answer.status == 503 and answer.headers["Retry-After"] == "5"
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    assert httpd.get("/next").status == 200
+    assert ran(marks) == {"before", "next"}
+
+
+def test_a_queue_without_a_time_waits(httpd, site, hold, marks):
+    site("CGatewayQueueTimeout 0")
+    with httpd.raw() as raw:
+        with hold():
+            ask(raw, "/patient")
+            until(lambda: httpd.connections() == 2, "it to wait")
+        assert raw.receive_all()[0].endswith(b"patient 0")
+
+
+def test_a_flood_of_late_requests_makes_a_line_a_second(httpd, site, hold):
+    httpd.expect_log("CGW0161")
+    site("CGatewayQueueTimeout 100ms")
+    with contextlib.ExitStack() as stack, hold():
+        began = time.monotonic()
+        for _ in range(3):
+            raws = [stack.enter_context(httpd.raw()) for _ in range(30)]
+            for raw in raws:
+                ask(raw, "/late")
+            assert all(is_refusal(raw.receive_all()[0]) for raw in raws)
+        lines = httpd.log().count("CGW0161")
+        assert 1 <= lines <= time.monotonic() - began + 1
