@@ -76,6 +76,7 @@ static void check_gone(cgwd_generation *gen)
     }
     cgwd_timer_clear(gen->sup->loop, &gen->deadline);
     cgwd_timer_clear(gen->sup->loop, &gen->refill);
+    cgwd_memory_stop(gen);
     if (gen->state == CGWD_GENERATION_DRAINING) {
         cgwd_generation_set_state(gen, CGWD_GENERATION_GONE, "drained");
     }
@@ -151,6 +152,7 @@ cgwd_generation *cgwd_generation_start(cgwd_group *group, const cgw_spec *spec)
     gen->output = apr_palloc(pool, CGWD_OUTPUT_KEPT);
     gen->deadline.owner = gen;
     cgwd_staff_init(gen);
+    cgwd_memory_init(gen);
     gen->next = group->generations;
     group->generations = gen;
     *sup->waiting_end = gen;
@@ -224,6 +226,7 @@ void cgwd_generation_ready(cgwd_generation *gen, cgwd_process *proc,
         gen->solo = 1;
         cgwd_process_serve(proc);
     }
+    cgwd_memory_imported(gen, proc);
     if (gen->state == CGWD_GENERATION_STARTING) {
         cgwd_generation_set_state(gen, CGWD_GENERATION_READY, "imported");
     }

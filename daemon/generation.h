@@ -4,6 +4,7 @@
 
 #include "backoff.h"
 #include "cgw_spec.h"
+#include "memory.h"
 #include "process.h"
 #include "trigger.h"
 
@@ -42,6 +43,7 @@ typedef struct cgwd_generation {
     cgwd_timer deadline;        /* of draining */
     unsigned early_deaths;      /* of processes, before it served */
     cgwd_wishes wishes;         /* of its processes: files to be watched */
+    cgwd_memory memory;
     cgwd_timer refill;
     cgwd_backoff backoff;       /* of replacing its processes */
     struct cgwd_generation *next;         /* in its group, newest first */

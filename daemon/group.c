@@ -13,6 +13,7 @@
 
 #include "admin.h"
 #include "cgw_log.h"
+#include "confine.h"
 
 void cgwd_group_set_refusing(cgwd_group *group, int on)
 {
@@ -167,6 +168,7 @@ static void destroy(cgwd_group *group)
     cgwd_timer_clear(group->sup->loop, &group->retry);
     cgwd_trigger_stop(&group->trigger);
     apr_hash_set(group->sup->groups, group->name, APR_HASH_KEY_STRING, NULL);
+    cgwd_confine_forget(group->spec);
     close(group->listener);
     if (group->log != group->sup->log) {
         close(group->log);

@@ -225,6 +225,8 @@ static void lost_early(cgwd_process *proc)
 /* It will say nothing more. */
 static void control_ended(cgwd_process *proc)
 {
+    int killed = proc->killed;
+
     close_watch(proc, &proc->control);
     if (proc->pid == 0 || (kill(proc->pid, 0) < 0 && errno == ESRCH)) {
         lost_early(proc);
@@ -232,7 +234,7 @@ static void control_ended(cgwd_process *proc)
     }
     /* a no-op where it is ending, as it should be */
     cgwd_process_kill(proc);
-    proc->killed = 0;
+    proc->killed = killed;
 }
 
 /* One that was retired still has requests. */
@@ -506,11 +508,21 @@ static void cannot_start(const cgwd_generation *gen, int err)
              "usual cause", gen->group->name, strerror(err));
 }
 
+static void cgroup_failed(const cgwd_generation *gen, const char *what, int err)
+{
+    cgwd_log(gen->group->log, CGWD_ERROR, CGW_LOGNO(0279)
+             "%s: CGatewayCgroup: cannot use %s: %s; CGatewayCgroupParent must be a "
+             "control group without processes of its own that the supervisor may "
+             "write, and its parent must pass the controllers on",
+             gen->group->name, what, strerror(err));
+}
+
 cgwd_process *cgwd_process_exec(cgwd_generation *gen)
 {
     struct ends ends;
     cgwd_process *proc = NULL;
     apr_pool_t *ptemp;
+    const char *what = NULL;
     int err = open_ends(&ends);
     pid_t pid;
 
@@ -523,8 +535,11 @@ cgwd_process *cgwd_process_exec(cgwd_generation *gen)
                         .control = ends.control[1], .output = ends.output[1],
                         .listener = gen->group->listener,
                         .descriptors = gen->sup->descriptors};
-    pid = cgwd_spawn_exec(&spawn, ptemp);
+    pid = cgwd_spawn_exec(&spawn, &what, ptemp);
     err = errno;
+    if (pid < 0 && what) {
+        cgroup_failed(gen, what, err);
+    }
     apr_pool_destroy(ptemp);
     close(ends.control[1]);
     close(ends.output[1]);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cgw_control.h"
+#include "confine.h"
 #include "environment.h"
 
 #define GROUPS_MAX 256
@@ -25,6 +26,7 @@ struct plan {
     char **argv, **envp;
     gid_t groups[GROUPS_MAX];
     int ngroups;
+    cgwd_confine confine;
 };
 
 static const char *const preload_names[] = {
@@ -157,11 +159,16 @@ static void enter_directory(const cgw_spec *spec)
 _Noreturn static void child(const cgwd_spawn *spawn, const struct plan *plan)
 {
     const cgw_spec *spec = spawn->spec;
+    const char *failed;
 
     reset_signals();
     place_descriptors(spawn);
     setsid();
     setrlimit(RLIMIT_NOFILE, &spawn->descriptors);
+    failed = cgwd_confine_apply(&plan->confine);
+    if (failed) {
+        give_up(failed, NULL);
+    }
     become_user(spec, plan);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
         give_up("giving up privileges", NULL);
@@ -176,16 +183,27 @@ _Noreturn static void child(const cgwd_spawn *spawn, const struct plan *plan)
 
 /* ---- in the supervisor ------------------------------------------------------ */
 
-pid_t cgwd_spawn_exec(const cgwd_spawn *spawn, apr_pool_t *p)
+pid_t cgwd_spawn_exec(const cgwd_spawn *spawn, const char **what, apr_pool_t *p)
 {
     struct plan plan = {.argv = make_argv(spawn, p),
                         .envp = cgwd_environment(spawn->spec, p)};
     pid_t pid;
+    int err;
 
     plan_groups(&plan, spawn->spec);
+    err = cgwd_confine_plan(&plan.confine, spawn->spec, what, p);
+    if (err) {
+        cgwd_confine_close(&plan.confine);
+        errno = err;
+        return -1;
+    }
+    *what = NULL;
     pid = fork();
     if (pid == 0) {
         child(spawn, &plan);
     }
+    err = errno;
+    cgwd_confine_close(&plan.confine);
+    errno = err;
     return pid;
 }

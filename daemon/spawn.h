@@ -17,9 +17,10 @@ typedef struct cgwd_spawn {
     struct rlimit descriptors; /* RLIMIT_NOFILE */
 } cgwd_spawn;
 
-/* Fork and exec. Returns the pid, or -1 with errno where fork failed. A step
+/* Fork and exec. Returns the pid, or -1 with errno where fork failed, or, with
+ * *what, where that file of the control group cannot be made or written. A step
  * that fails in the child (switching user, chdir, exec) is said in one line on
  * its stderr, and it exits with 127. Memory comes from p. */
-pid_t cgwd_spawn_exec(const cgwd_spawn *spawn, apr_pool_t *p);
+pid_t cgwd_spawn_exec(const cgwd_spawn *spawn, const char **what, apr_pool_t *p);
 
 #endif

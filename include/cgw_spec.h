@@ -25,6 +25,9 @@ enum cgw_preload {
 #undef X
 };
 
+/* nice: none that setpriority(2) knows */
+#define CGW_NICE_INHERITED 100
+
 /* X(type, field, default)  -- the numbers of a spec. Times are milliseconds. */
 #define CGW_SPEC_NUMBERS(X)                                                   \
     X(uid, -1)                  /* -1: do not switch */                       \
@@ -43,6 +46,10 @@ enum cgw_preload {
     X(max_requests, 0)          /* 0: any number */                           \
     X(max_requests_jitter, 0)                                                 \
     X(max_lifetime, 0)          /* 0: any time */                             \
+    X(max_memory, 0)            /* bytes, 0: any size */                      \
+    X(max_memory_hard, 0)       /* beyond it: killed; 0: never */             \
+    X(max_memory_pss, 0)        /* 1: shared pages count in part */           \
+    X(nice, CGW_NICE_INHERITED)                                               \
     X(reload_on_graceful, 1)    /* 1 always, 0 only when changed */           \
     X(watch_application, 1)     /* its file changing means a reload */        \
     X(log_level, 4)             /* LogLevel cgateway: of the owner */
@@ -56,12 +63,16 @@ enum cgw_preload {
     X(directory)                /* working directory */                       \
     X(user)                     /* login name that uid stands for */          \
     X(home)                     /* home directory of that user */             \
+    X(cpus)                     /* cgw_cpus.h; NULL: all */                   \
+    X(cgroup_dir)               /* to be made and joined; NULL: none */       \
     X(socket)                   /* absolute path of the listening socket */
 
 /* X(field) -- lists of strings */
 #define CGW_SPEC_LISTS(X)                                                     \
     X(path)                     /* sys.path entries, in order */              \
     X(env)                      /* NAME=VALUE, complete but for the base */   \
+    X(limits)                   /* "RLIMIT_* soft hard", numbers, -1: none */ \
+    X(cgroup)                   /* "memory.max=1048576": its settings */      \
     X(watch)                    /* files whose change means a reload */
 
 typedef struct cgw_spec {

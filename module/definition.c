@@ -105,6 +105,8 @@ static const struct second {
 } seconds[] = {
     {CGWM_USER, offsetof(cgw_spec, gid)},
     {CGWM_PROCESSES, offsetof(cgw_spec, processes_max)},
+    {CGWM_MAX_MEMORY, offsetof(cgw_spec, max_memory_hard)},
+    {CGWM_MAX_MEMORY, offsetof(cgw_spec, max_memory_pss)},
     {CGWM_MAX_REQUESTS, offsetof(cgw_spec, max_requests_jitter)},
     {CGWM_WATCH, offsetof(cgw_spec, watch_application)},
 };

@@ -57,6 +57,16 @@
       0, 1000000000, "requests after which a process is replaced [jitter]")   \
     X(MAX_LIFETIME, "CGatewayMaxLifetime", duration_or_none, 1, 1,            \
       max_lifetime, 1000, 31536000000, "age at which a process is replaced")  \
+    X(MAX_MEMORY, "CGatewayMaxMemory", max_memory, 1, 3, max_memory, 0, 0,    \
+      "size [hard limit] [rss|pss] at which a process is replaced")           \
+    X(LIMIT, "CGatewayLimit", limit, 2, 3, limits, 0, 0,                      \
+      "name soft [hard]: a resource limit of the processes")                  \
+    X(NICE, "CGatewayNice", nice, 1, 1, nice, -20, 19,                        \
+      "priority of the processes, -20 to 19")                                 \
+    X(CPUS, "CGatewayCPUAffinity", cpus, 1, 1, cpus, 0, 0,                    \
+      "the processors that the processes run on")                             \
+    X(CGROUP, "CGatewayCgroup", cgroup, 2, 2, cgroup, 0, 0,                   \
+      "memory.max, cpu.max, ... value: a limit of the group's control group") \
     X(RELOAD_ON_GRACEFUL, "CGatewayReloadOnGraceful", reload, 1, 1,           \
       reload_on_graceful, 0, 1, "always or changed")                          \
     X(WATCH, "CGatewayWatch", watch, 1, CGWM_ANY_WORDS, watch, 0, 0,          \

@@ -12,6 +12,7 @@
 
 #include "cgw_log.h"
 #include "definition.h"
+#include "limits.h"
 #include "location.h"
 #include "parse.h"
 
@@ -243,6 +244,58 @@ static const char *set_max_requests(const setting *s)
     return NULL;
 }
 
+static const char *set_max_memory(const setting *s)
+{
+    if (!cgwm_limits_set_memory(s->def->spec, s->argc, s->argv)) {
+        return apr_psprintf(s->p, CGW_LOGNO(0065) "%s %s: write the size at which a "
+            "process is replaced (0: none), then, if you like, a bigger one at which it "
+            "is killed, then rss or pss; sizes in bytes or with K, M or G.", s->name,
+            s->cmd->directive->args);
+    }
+    return NULL;
+}
+
+static const char *set_limit(const setting *s)
+{
+    if (!cgwm_limits_set_limit(s->def->spec, s->argc, s->argv)) {
+        return apr_psprintf(s->p, CGW_LOGNO(0066) "%s %s: write one of %s, and then its "
+            "soft and perhaps its hard limit: numbers, sizes with K, M or G, or "
+            "unlimited; the hard one is not the lower one.", s->name,
+            s->cmd->directive->args, cgwm_limits_names(s->p));
+    }
+    return NULL;
+}
+
+static const char *set_nice(const setting *s)
+{
+    if (!cgwm_limits_set_nice(s->def->spec, s->argv[0])) {
+        return apr_psprintf(s->p, CGW_LOGNO(0067) "%s '%s' is out of range. Write a "
+            "whole number from -20 (first) to 19 (last).", s->name, s->argv[0]);
+    }
+    return NULL;
+}
+
+static const char *set_cpus(const setting *s)
+{
+    if (!cgwm_limits_set_cpus(s->def->spec, s->argv[0])) {
+        return apr_psprintf(s->p, CGW_LOGNO(0068) "%s '%s' is not a list of processors. "
+            "Write numbers and ranges with ',' between them, as 0-3,6.", s->name,
+            s->argv[0]);
+    }
+    return NULL;
+}
+
+static const char *set_cgroup(const setting *s)
+{
+    if (!cgwm_limits_set_cgroup(s->def->spec, s->argv[0], s->argv[1])) {
+        return apr_psprintf(s->p, CGW_LOGNO(0069) "%s %s: write one of %s, and its "
+            "value: a size with K, M or G, a share of processors (150%%), a weight (1 to "
+            "10000), a number, or max.", s->name, s->cmd->directive->args,
+            cgwm_limits_cgroup_names(s->p));
+    }
+    return NULL;
+}
+
 /* The position of the directive's word in a NULL-terminated list. */
 static bool choose(const setting *s, const char *const *words)
 {
@@ -390,7 +443,11 @@ static int has_comment(const setting *s, int most)
 
 static const char *check_words(const setting *s, const group_directive *d)
 {
-    static const char *const amounts[] = {"one word", "one or two words"};
+    static const char *const amounts_of_one[] = {"one word", "one or two words",
+                                                 "one to three words"};
+    static const char *const amounts_of_two[] = {"", "two words", "two or three words"};
+    const char *const *amounts = d->fewest == 2 ? amounts_of_two : amounts_of_one;
+    const char *amount = d->most <= 3 ? amounts[d->most - 1] : "one word or more";
 
     if (has_comment(s, d->most)) {
         return apr_psprintf(s->p, CGW_LOGNO(0016) "%s %s: httpd has no comments behind "
@@ -401,7 +458,7 @@ static const char *check_words(const setting *s, const group_directive *d)
         return apr_psprintf(s->p, CGW_LOGNO(0012) "%s %s: takes %s, not %d. "
             "docs/directives.md shows an example; words with spaces need quotes.",
             s->name, s->cmd->directive->args,
-            d->most <= 2 ? amounts[d->most - 1] : "one word or more", s->argc);
+            amount, s->argc);
     }
     return NULL;
 }
@@ -505,6 +562,21 @@ static const char *set_mount(cmd_parms *cmd, void *dir, const char *text,
     return NULL;
 }
 
+static const char *set_cgroup_parent(cmd_parms *cmd, void *dir, const char *path)
+{
+    const char *error = NULL;
+
+    (void)dir;
+    if (cmd->server->is_virtual) {
+        return apr_psprintf(cmd->pool, CGW_LOGNO(0070) "CGatewayCgroupParent %s: there "
+            "is one for the whole httpd. Move the directive out of the <VirtualHost>.",
+            path);
+    }
+    server_conf(cmd)->cgroup_parent = absolute("CGatewayCgroupParent", path, cmd->pool,
+                                               &error);
+    return error;
+}
+
 static const char *set_runtime_dir(cmd_parms *cmd, void *dir, const char *path)
 {
     const char *error = NULL;
@@ -532,6 +604,8 @@ const command_rec cgwm_directives[] = {
                    "URL prefix [group]: where a group's application answers"),
     AP_INIT_TAKE1("CGatewayRuntimeDir", set_runtime_dir, NULL, RSRC_CONF,
                   "directory of the groups' sockets"),
+    AP_INIT_TAKE1("CGatewayCgroupParent", set_cgroup_parent, NULL, RSRC_CONF,
+                  "control group that those of CGatewayCgroup are made in"),
     AP_INIT_FLAG("CGatewayPassAuthorization", cgwm_set_pass_authorization, NULL,
                  RSRC_CONF | ACCESS_CONF,
                  "whether the application sees the Authorization header"),

@@ -11,6 +11,7 @@
 
 #include "check.h"
 #include "definition.h"
+#include "limits.h"
 #include "mount.h"
 #include "parse.h"
 #include "tally.h"
@@ -217,6 +218,7 @@ static cgwm_group *make_group(resolver *r, const cgwm_definition *def,
     resolve_path(r, def, spec);
     resolve_watch(r, def, spec);
     resolve_address(r, group);
+    cgwm_limits_resolve(&r->report, spec, r->p);
     cgwm_user_resolve(&r->report, def, spec, r->p);
     cgwm_variables_resolve(&r->report, def, spec, r->p);
     return group;
@@ -284,6 +286,7 @@ static cgwm_group *collect(resolver *r, const cgwm_definition *def)
         return merge(r, first, group, def);
     }
     cgwm_check_group(&r->report, def, group->spec);
+    cgwm_limits_check(&r->report, def, group->spec);
     apr_hash_set(r->groups, name, APR_HASH_KEY_STRING, group);
     apr_hash_set(r->definitions, name, APR_HASH_KEY_STRING, def);
     return group;

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a process may use: lists of processors, limits, a control group. A plain
+ * directory stands for the control group. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <apr_general.h>
+#include <apr_strings.h>
+#include <cmocka.h>
+
+#include "cgw_cpus.h"
+#include "daemon/confine.h"
+#include "daemon/footprint.h"
+
+static apr_pool_t *pool;
+static const char *parent;
+
+static void processors_are_read_as_the_kernel_writes_them(void **state)
+{
+    const char *bad[] = {"", "a", "1-", "-1", "3-1", "1,", ",1", "1;2", "1024",
+                         "0-1024", "99999999999999999999", "0 1"};
+    cpu_set_t set;
+
+    (void)state;
+    assert_true(cgw_cpus_parse("0-3,6,1023", &set));
+    assert_int_equal(CPU_COUNT(&set), 6);
+    assert_true(CPU_ISSET(1023, &set));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_false(cgw_cpus_parse(bad[i], &set));
+    }
+}
+
+static cgw_spec *sample(void)
+{
+    cgw_spec *spec = cgw_spec_create(pool);
+
+    APR_ARRAY_PUSH(spec->limits, const char *) =
+        apr_psprintf(pool, "%d 100 200", RLIMIT_NOFILE);
+    APR_ARRAY_PUSH(spec->limits, const char *) =
+        apr_psprintf(pool, "%d 0 -1", RLIMIT_CORE);
+    spec->nice = 7;
+    return spec;
+}
+
+static void a_child_gets_what_was_planned(void **state)
+{
+    cgwd_confine confine;
+    const char *what = NULL;
+    int status;
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(cgwd_confine_plan(&confine, sample(), &what, pool), 0);
+    assert_int_equal(confine.nlimits, 2);
+    assert_true(confine.limits[1].value.rlim_max == RLIM_INFINITY);
+    confine.nlimits = 1; /* who runs this may not raise the other one */
+    pid = fork();
+    if (pid == 0) {
+        struct rlimit got;
+        int ok = cgwd_confine_apply(&confine) == NULL
+                 && getrlimit(RLIMIT_NOFILE, &got) == 0 && got.rlim_cur == 100
+                 && got.rlim_max == 200 && getpriority(PRIO_PROCESS, 0) == 7;
+        _exit(ok ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static const char *make(const char *name)
+{
+    const char *path = apr_pstrcat(pool, parent, name, NULL);
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    fclose(file);
+    return path;
+}
+
+static const char *content(const char *path)
+{
+    static char text[64];
+    FILE *file = fopen(path, "r");
+    size_t n = fread(text, 1, sizeof(text) - 1, file);
+
+    fclose(file);
+    text[n] = '\0';
+    return text;
+}
+
+static void a_control_group_is_set_and_joined(void **state)
+{
+    cgw_spec *spec = cgw_spec_create(pool);
+    cgwd_confine confine;
+    const char *what = NULL, *max, *procs, *subtree = make("/cgroup.subtree_control");
+
+    (void)state;
+    spec->cgroup_dir = apr_pstrcat(pool, parent, "/cgw-shop", NULL);
+    APR_ARRAY_PUSH(spec->cgroup, const char *) = "memory.max=4096";
+    /* a directory of a file system that makes no files in it */
+    assert_int_equal(cgwd_confine_plan(&confine, spec, &what, pool), ENOENT);
+    assert_string_equal(what, apr_pstrcat(pool, spec->cgroup_dir, "/memory.max", NULL));
+    assert_string_equal(content(subtree), "+memory");
+    cgwd_confine_close(&confine);
+
+    max = make("/cgw-shop/memory.max");
+    procs = make("/cgw-shop/cgroup.procs");
+    assert_int_equal(cgwd_confine_plan(&confine, spec, &what, pool), 0);
+    assert_null(cgwd_confine_apply(&confine));
+    cgwd_confine_close(&confine);
+    assert_string_equal(content(max), "4096");
+    assert_string_equal(content(procs), "0");
+    unlink(max);
+    unlink(procs);
+    unlink(subtree);
+    cgwd_confine_forget(spec);
+    assert_int_equal(access(spec->cgroup_dir, F_OK), -1);
+}
+
+static void a_process_s_memory_is_told(void **state)
+{
+    int64_t before = cgwd_footprint(getpid(), 0), size = 64 << 20;
+    char *more = malloc((size_t)size);
+
+    (void)state;
+    memset(more, 1, (size_t)size);
+    assert_true(before > 0);
+    assert_true(cgwd_footprint(getpid(), 0) >= before + size / 2);
+    assert_true(cgwd_footprint(getpid(), 1) >= size / 2);
+    assert_int_equal(more[size / 2], 1);
+    free(more);
+    assert_int_equal(cgwd_footprint(0x7fffffff, 0), -1);
+    assert_int_equal(cgwd_footprint(0x7fffffff, 1), -1);
+}
+
+static int set_up(void **state)
+{
+    static char path[] = "/tmp/cgw-confine-XXXXXX";
+
+    (void)state;
+    apr_initialize();
+    parent = mkdtemp(path);
+    return apr_pool_create(&pool, NULL);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    rmdir(parent);
+    apr_pool_destroy(pool);
+    apr_terminate();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(processors_are_read_as_the_kernel_writes_them),
+        cmocka_unit_test(a_child_gets_what_was_planned),
+        cmocka_unit_test(a_control_group_is_set_and_joined),
+        cmocka_unit_test(a_process_s_memory_is_told),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
