@@ -169,19 +169,13 @@ class Demo:
 
     # ---- httpd ---------------------------------------------------------------
 
-    def load_lines(self, httpd):
-        directory = private_httpd.find_modules()
-        builtin = private_httpd.builtin_modules(httpd)
-        wanted = [m for m in ["unixd", *MODULES] if m not in builtin]
-        return "\n".join(f'LoadModule {m}_module "{directory}/mod_{m}.so"' for m in wanted
-                         if (directory / f"mod_{m}.so").exists())
-
     def write_config(self):
         self.httpd = private_httpd.find_httpd()
         account = self.httpd_user
         user = f"User #{account.pw_uid}\nGroup #{account.pw_gid}" if account else ""
         text = MAIN.format(root=self.root, port=self.port, user=user,
-                           load=self.load_lines(self.httpd))
+                           load="\n".join(private_httpd.load_lines(
+                               self.httpd, ["unixd", *MODULES])))
         for site in SITES:
             account = self.users[site]
             text += VHOST.format(

@@ -7,59 +7,16 @@ import os
 import pathlib
 import random
 import shutil
-import signal
 import socket
-import subprocess
+import sys
 import tempfile
-import time
 
-SBIN = os.pathsep + os.pathsep.join(["/usr/local/sbin", "/usr/sbin", "/sbin"])
-
-
-class NotFound(Exception):
-    """Something is not installed; the text says what to do."""
-
-
-def which(*names):
-    path = os.environ.get("PATH", os.defpath) + SBIN
-    return next(filter(None, (shutil.which(name, path=path) for name in names)), None)
-
-
-def apxs(query):
-    """What apxs knows, or None."""
-    program = which("apxs", "apxs2")
-    if not program:
-        return None
-    run = subprocess.run([program, "-q", query], capture_output=True, text=True)
-    return run.stdout.strip() or None
-
-
-def find_httpd():
-    """The program; where apxs belongs to an httpd, that one."""
-    directory, name = apxs("SBINDIR"), apxs("PROGNAME")
-    if directory and name and os.access(os.path.join(directory, name), os.X_OK):
-        return os.path.join(directory, name)
-    program = which("apache2", "httpd")
-    if not program:
-        raise NotFound("neither apache2 nor httpd is installed: sh tools/deps.sh demo")
-    return program
-
-
-def find_modules():
-    """The directory of httpd's loadable modules."""
-    directory = apxs("LIBEXECDIR") or "/usr/lib/apache2/modules"
-    if not os.path.isdir(directory):
-        raise NotFound(f"httpd's modules are not in {directory}: sh tools/deps.sh build")
-    return pathlib.Path(directory)
-
-
-def builtin_modules(httpd):
-    """Names of the modules that are linked into this httpd, as "so", "unixd"."""
-    run = subprocess.run([httpd, "-l"], capture_output=True, text=True)
-    words = run.stdout.split()
-    return {w[4:-2] for w in words if w.startswith("mod_")} | \
-        {w[:-2] for w in words if w.endswith(".c") and not w.startswith("mod_")}
-
+# What cgateway-serve needs, too, lies there.
+sys.path.insert(1, str(pathlib.Path(__file__).resolve().parent.parent / "worker"))
+from cgateway.serve.httpd import (  # noqa: E402,F401
+    NotFound, apxs, builtin_modules, find_httpd, find_modules, load_lines, which)
+from cgateway.serve.processes import (  # noqa: E402,F401
+    belongs, end_processes, is_run_from, is_zombie, processes, read_proc, wait_until)
 
 # Lock files of the ports that this process was given, open until it ends.
 _port_locks = []
@@ -108,56 +65,3 @@ def make_readable(root):
         if not path.is_symlink():
             enter = path.is_dir() or path.stat().st_mode & 0o111
             path.chmod(0o755 if enter else 0o644)
-
-
-def read_proc(pid, name):
-    try:
-        return pathlib.Path(f"/proc/{pid}/{name}").read_bytes()
-    except OSError:
-        return b""
-
-
-def is_run_from(pid, directory):
-    """Whether the command line names the directory: httpd, cgatewayd, workers."""
-    return os.fsencode(f"{directory}/") in read_proc(pid, "cmdline")
-
-
-def belongs(pid, directory):
-    """Whether anything ties the process to the directory, so that also what an
-    application started is found: command line, environment, current directory."""
-    mark = os.fsencode(str(directory))
-    if mark in read_proc(pid, "cmdline") or mark in read_proc(pid, "environ"):
-        return True
-    try:
-        return os.fsencode(os.readlink(f"/proc/{pid}/cwd")).startswith(mark)
-    except OSError:
-        return False
-
-
-def is_zombie(pid):
-    return read_proc(pid, "stat").rpartition(b")")[2][:2] == b" Z"
-
-
-def processes(directory, test=belongs):
-    """Pids of the live processes that pass the test for a private directory."""
-    own = os.getpid()
-    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
-            if pid != own and test(pid, directory) and not is_zombie(pid)]
-
-
-def wait_until(condition, seconds, pause=0.02):
-    """Polls a condition; returns its last value."""
-    end = time.monotonic() + seconds
-    value = condition()
-    while not value and time.monotonic() < end:
-        time.sleep(pause)
-        value = condition()
-    return value
-
-
-def end_processes(pids):
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass

@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 
 import private_httpd
-from harness.paths import BUILD, ROOT
+from harness.paths import BUILD, PYTHON, ROOT
 
 
 def make(target, directory):
@@ -20,6 +20,24 @@ def files(directory):
     return {str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file()}
 
 
+def check_programs(root, installed):
+    """They find their library where it is installed."""
+    bin_dir = pathlib.Path(private_httpd.apxs("exp_bindir")[1:])
+    for name in ("cgateway-serve", "mod_wsgi-to-cgateway"):
+        assert any(one.endswith(f"/man1/{name}.1") for one in installed)
+        program = root / bin_dir / name
+        library = f"{private_httpd.find_modules()}/cgateway"
+        text = program.read_text()
+        assert f'LIBRARY = "{library}"' in text
+        program.write_text(text.replace(library, f"{root}{library}"))
+        run = subprocess.run([program, "--help"], capture_output=True, text=True)
+        assert run.returncode == 0 and name in run.stdout, run.stderr
+    site = subprocess.run([PYTHON, "-c", "import sysconfig;"
+                           "print(sysconfig.get_path('purelib'))"], capture_output=True,
+                          text=True).stdout.strip()
+    assert os.readlink(f"{root}{site}/cgateway") == f"{private_httpd.find_modules()}/cgateway/cgateway"
+
+
 def test_install_puts_everything_below_destdir_and_uninstall_takes_it_away(tmp_path):
     make("install", tmp_path)
     modules = str(private_httpd.find_modules())[1:]
@@ -30,8 +48,12 @@ def test_install_puts_everything_below_destdir_and_uninstall_takes_it_away(tmp_p
             f"{modules}/cgateway/cgateway/__init__.py",
             f"{sbin}/cgatewayctl"} <= installed
     assert any(name.endswith("/man8/cgatewayctl.8") for name in installed)
+    assert f"{modules}/cgateway/cgateway/django/management/commands/runcgateway.py" in \
+        installed
+    check_programs(tmp_path, installed)
     run = subprocess.run([tmp_path / sbin / "cgatewayctl", "--help"], capture_output=True,
                          text=True)
     assert "status" in run.stdout
     make("uninstall", tmp_path)
     assert files(tmp_path) == set()
+    assert not [path for path in tmp_path.rglob("*") if path.is_symlink()]

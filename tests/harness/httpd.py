@@ -14,8 +14,8 @@ import tempfile
 import private_httpd
 from harness import log
 from harness.client import Connection, Raw
-from harness.paths import (APPS, AS_ROOT, ASAN_OPTIONS, BUILD, HTTPD, HTTPD_MODULES,
-                           HTTPD_USER, MPM, PATIENCE, PRELOAD, PYTHON)
+from harness.paths import (APPS, AS_ROOT, ASAN_OPTIONS, BUILD, HTTPD, HTTPD_USER, MPM,
+                           PATIENCE, PRELOAD, PYTHON)
 
 MODULES = ["unixd", "authn_core", "authz_core", "authz_host", "alias", "mime",
            "log_config", "setenvif", "env", "headers"]
@@ -169,10 +169,7 @@ class Httpd:
                    *lines)
 
     def write_config(self):
-        builtin = private_httpd.builtin_modules(HTTPD)
-        load = "\n".join(f'LoadModule {m}_module "{HTTPD_MODULES}/mod_{m}.so"'
-                         for m in self.modules
-                         if m not in builtin and (HTTPD_MODULES / f"mod_{m}.so").exists())
+        load = "\n".join(private_httpd.load_lines(HTTPD, self.modules))
         user = f"User {HTTPD_USER}\nGroup {HTTPD_USER}" if AS_ROOT else ""
         text = MAIN.format(
             root=self.root, load=load, user=user, mpm=PREFORK if MPM == "prefork"
