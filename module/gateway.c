@@ -13,6 +13,7 @@
 
 #include "cgw_log.h"
 #include "config.h"
+#include "drain.h"
 #include "exchange.h"
 #include "filters.h"
 #include "parse.h"
@@ -169,6 +170,9 @@ static int handler(request_rec *r)
     if (status != OK) {
         return status;
     }
+    if (!body.eof) {
+        cgwm_drain_before_end(r);
+    }
     fill_args(&args, r, group, &body);
     return cgwm_exchange_run(r, group, &args, &body);
 }
@@ -180,6 +184,7 @@ void cgwm_gateway_register_hooks(apr_pool_t *p)
         "mod_proxy.c", NULL};
 
     (void)p;
+    cgwm_drain_register();
     ap_hook_translate_name(translate_name, mappers, NULL, APR_HOOK_LAST);
     ap_hook_map_to_storage(map_to_storage, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_type_checker(find_types, NULL, NULL, APR_HOOK_REALLY_FIRST);

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP/2, through mod_http2: streams instead of connections, curl as the client."""
+
+import hashlib
+import json
+import subprocess
+
+import pytest
+
+from harness import tls
+from harness.httpd import until
+from harness.paths import MPM, PATIENCE, PYTHON
+
+pytestmark = pytest.mark.skipif(MPM == "prefork", reason="mod_http2 needs threads")
+
+APP = '''
+import hashlib
+import json
+import threading
+
+GO_ON = threading.Event()
+
+
+def parts():
+    yield b"first "
+    GO_ON.wait(60)
+    yield b"second"
+
+
+def broken():
+    yield b"begun "
+    raise RuntimeError("half way")
+
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/raise":
+        raise RuntimeError("as asked")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    if path == "/go-on":
+        GO_ON.set()
+    if path == "/parts":
+        return parts()
+    if path == "/broken":
+        return broken()
+    if path == "/big":
+        return (b"%07d " % number * 1000 for number in range(1000))
+    if path == "/sum":
+        body = environ["wsgi.input"].read()
+        return [b"%d " % len(body), hashlib.sha1(body).hexdigest().encode()]
+    if path == "/environ":
+        return [json.dumps({k: v for k, v in environ.items()
+                            if isinstance(v, str)}).encode()]
+    return [b"of " + path.encode()]
+'''
+PRIOR = "--http2-prior-knowledge"
+
+
+@pytest.fixture
+def site(httpd):
+    def start(*lines):
+        httpd.load("http2")
+        httpd.wsgi(httpd.app("http2.wsgi", APP), "CGatewayProcesses 1",
+                   "Protocols h2 h2c http/1.1", *lines)
+        return httpd.start()
+    return start
+
+
+def ask(httpd, path, *options):
+    """(status, protocol, body) of curl's answer, which it must have whole."""
+    run = httpd.curl(path, PRIOR, "--write-out", "\n%{http_code} %{http_version}",
+                     *options)
+    assert run.returncode == 0, run.stderr.decode()
+    body, told = run.stdout.rsplit(b"\n", 1)
+    status, version = told.split()
+    return int(status), version.decode(), body
+
+
+def test_a_get_by_prior_knowledge_and_by_upgrade(site):
+    httpd = site()
+    for option in (PRIOR, "--http2"):
+        run = httpd.curl("/environ?q=1", option, "--header", "X-Some: value")
+        environ = json.loads(run.stdout)
+        assert {k: environ.get(k) for k in (
+            "SERVER_PROTOCOL", "REQUEST_METHOD", "PATH_INFO", "QUERY_STRING",
+            "REQUEST_URI", "HTTP_HOST", "HTTP_X_SOME", "wsgi.url_scheme")} == {
+            "SERVER_PROTOCOL": "HTTP/2.0", "REQUEST_METHOD": "GET",
+            "PATH_INFO": "/environ", "QUERY_STRING": "q=1", "HTTP_X_SOME": "value",
+            "REQUEST_URI": "/environ?q=1", "HTTP_HOST": f"a.example:{httpd.port}",
+            "wsgi.url_scheme": "http"}
+        assert "CONTENT_LENGTH" not in environ
+    assert ask(httpd, "/environ", "--head")[:2] == (200, "2")
+
+
+@pytest.fixture
+def secure(httpd, site):
+    """Starts the virtual host with a second port, which has TLS; the address."""
+    port = httpd.listen()
+    httpd.vhost("a.example", f'CGatewayApplication "{httpd.app("http2.wsgi", APP)}"',
+                f"CGatewayPython {PYTHON}", "CGatewayProcesses 1", "Protocols h2",
+                *tls.server_certificate(httpd, "SSLOptions +StdEnvVars"), port=port)
+    site()
+    return f"https://a.example:{port}", [
+        "--http2", "--cacert", str(httpd.root / "cert.pem"), "--resolve",
+        f"a.example:{port}:127.0.0.1", "--max-time", str(PATIENCE)]
+
+
+def run_curl(*words):
+    run = subprocess.run(["curl", "--silent", "--show-error", *words],
+                         capture_output=True)
+    assert run.returncode == 0, run.stderr.decode()
+    return run.stdout
+
+
+def test_over_tls(secure):
+    address, options = secure
+    environ = json.loads(run_curl(*options, f"{address}/environ"))
+    assert (environ["SERVER_PROTOCOL"], environ["wsgi.url_scheme"],
+            environ["HTTPS"]) == ("HTTP/2.0", "https", "on")
+    assert environ["SSL_PROTOCOL"].startswith("TLS")
+
+
+def test_many_streams_of_one_connection_keep_apart(httpd, secure):
+    address, options = secure
+    downloads = []
+    for number in range(60):
+        downloads += ["--output", str(httpd.root / f"out-{number}"),
+                      f"{address}/{number}"]
+    run_curl("--parallel", "--parallel-max", "30", *options, *downloads)
+    for number in range(60):
+        assert (httpd.root / f"out-{number}").read_text() == f"of /{number}"
+
+
+def body_file(httpd, size):
+    data = (bytes(range(251)) * (size // 251 + 1))[:size]
+    path = httpd.root / "body"
+    path.write_bytes(data)
+    return data, f"@{path}"
+
+
+@pytest.mark.parametrize("length", [True, False])
+@pytest.mark.parametrize("buffer", ["64K 16M", "0"])
+@pytest.mark.parametrize("size", [0, 10, 100_000, 17_000_000])
+def test_a_body_arrives_whole(httpd, site, size, buffer, length):
+    site(f"CGatewayBodyBuffer {buffer}")
+    data, file = body_file(httpd, size)
+    upload = ["--data-binary", file]
+    if not length:
+        upload += ["--header", "Transfer-Encoding: chunked"]
+    status, _, told = ask(httpd, "/sum", *upload)
+    assert status == 200
+    assert told.decode() == f"{size} {hashlib.sha1(data).hexdigest()}"
+
+
+@pytest.mark.parametrize("path, status", [("/ignored", 200), ("/raise", 500)])
+@pytest.mark.parametrize("buffer", ["64K 16M", "0"])
+@pytest.mark.parametrize("size", [10, 100_000, 17_000_000])
+def test_a_body_that_the_application_ignores_costs_no_response(
+        httpd, site, size, buffer, path, status):
+    """mod_http2 resets a stream whose body nobody has read; curl then drops the
+    response."""
+    httpd.expect_log("CGW0121")
+    site(f"CGatewayBodyBuffer {buffer}")
+    _, file = body_file(httpd, size)
+    for _ in range(3):
+        assert ask(httpd, path, "--data-binary", file)[0] == status
+    assert ask(httpd, "/after")[2] == b"of /after"
+
+
+def test_an_ignored_body_that_waits_for_100_continue_is_not_waited_for(httpd, site):
+    """What curl 7.88 makes of the reset behind the response is its own affair."""
+    site("CGatewayBodyBuffer 0")
+    _, file = body_file(httpd, 1_500_000)
+    run = httpd.curl("/ignored", PRIOR, "--data-binary", file, "--header",
+                     "Expect: 100-continue", "--expect100-timeout", str(PATIENCE * 2))
+    assert run.returncode in (0, 52, 92)
+    line = until(lambda: httpd.access_line("/ignored"), "the line of the access log")
+    assert '" 200 ' in line
+
+
+def test_what_precedes_a_pause_arrives_before_it(httpd, site):
+    site()
+    with (httpd.root / "out").open("wb") as out:
+        client = subprocess.Popen(
+            ["curl", "--silent", "--no-buffer", PRIOR, "--max-time", str(PATIENCE),
+             "--header", "Host: a.example", f"http://127.0.0.1:{httpd.port}/parts"],
+            stdout=out)
+    until(lambda: (httpd.root / "out").read_bytes() == b"first ", "the first part")
+    assert httpd.get("/go-on").text == "of /go-on"
+    assert client.wait(PATIENCE) == 0
+    assert (httpd.root / "out").read_bytes() == b"first second"
+
+
+@pytest.mark.parametrize("upload", [(), ("--data-binary", "@body")])
+def test_a_truncated_response_is_seen_as_one(httpd, site, upload):
+    httpd.expect_log("CGW0121", "CGW0123")
+    site("CGatewayBodyBuffer 0")
+    _, file = body_file(httpd, 1_000_000)
+    upload = [word.replace("@body", file) for word in upload]
+    run = httpd.curl("/broken", PRIOR, *upload)
+    assert run.returncode in (18, 92), "the client must see it, and soon"
+    assert ask(httpd, "/after")[2] == b"of /after"
+
+
+def test_a_long_response_is_whole(httpd, site):
+    site()
+    status, _, body = ask(httpd, "/big")
+    assert status == 200 and len(body) == 8_000_000
+    assert body == b"".join(b"%07d " % number * 1000 for number in range(1000))
