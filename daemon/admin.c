@@ -107,6 +107,9 @@ static void drop(cgwd_client *client)
     }
     *at = client->next;
     client->admin->nclients--;
+    if (client->end_job) {
+        client->end_job(client);
+    }
     cgwd_timer_clear(client->sup->loop, &client->deadline);
     cgwd_watch_remove(client->sup->loop, &client->watch);
     close(client->watch.fd);

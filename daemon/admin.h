@@ -26,6 +26,8 @@ typedef struct cgwd_client {
     size_t request_len;
     int nwords;                 /* 0: the request is not complete yet */
     const char *words[CGW_ADMIN_WORDS_MAX];
+    void *job;                  /* what it waits for, if it has a state */
+    void (*end_job)(struct cgwd_client *client); /* frees it; NULL: no job */
     int begun;                  /* what it asks for was done, and it waits */
     int answered;               /* answer is complete */
     cgwd_json answer;

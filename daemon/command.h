@@ -14,6 +14,7 @@
     X(ready, 0, CGW_ADMIN_WORDS_MAX - 1, READ, "ready [group...]")            \
     X(await, 0, 2, READ, "await [group [generation]]")                        \
     X(requests, 1, 1, OWN, "requests group")                                  \
+    X(stacks, 1, 1, OWN, "stacks group")                                      \
     X(env, 1, 1, OWN, "env group")                                            \
     X(reload, 1, 1, OWN, "reload group")                                      \
     X(restart, 1, 2, OWN, "restart group [now]")                              \

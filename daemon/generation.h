@@ -33,6 +33,7 @@ typedef struct cgwd_generation {
     apr_pool_t *pool;
     cgw_spec *spec;
     unsigned number;
+    uint32_t python;            /* sys.hexversion of its interpreter, 0: unknown */
     int64_t born, served;       /* served: when it began to, 0: not yet */
     char *output;               /* the end of what it printed until it served */
     size_t output_len;

@@ -18,6 +18,7 @@
 #include "group.h"
 #include "jitter.h"
 #include "spawn.h"
+#include "stacks.h"
 
 /* Output that is taken in one turn of the loop: one site's flood does not
  * keep the others waiting. */
@@ -188,6 +189,14 @@ static void distrust(cgwd_process *proc, const char *what)
     cgwd_process_kill(proc);
 }
 
+static void close_stacks(cgwd_process *proc)
+{
+    if (proc->stacks >= 0) {
+        close(proc->stacks);
+        proc->stacks = -1;
+    }
+}
+
 static void free_process(cgwd_process *proc)
 {
     proc->sup->nprocesses--;
@@ -195,6 +204,7 @@ static void free_process(cgwd_process *proc)
     cgwd_timer_clear(proc->sup->loop, &proc->lifetime);
     close_watch(proc, &proc->control);
     close_watch(proc, &proc->output);
+    close_stacks(proc);
     cgwd_board_close(&proc->board);
     free(proc);
 }
@@ -330,11 +340,26 @@ static void take_wish(cgwd_process *proc, const struct cgw_message *msg, int dir
     }
 }
 
+/* The end of a pipe where it will write the stacks of its threads. */
+static void take_stacks(cgwd_process *proc, int fd)
+{
+    int copy = cgwd_stacks_is_pipe(fd) ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+
+    if (copy >= 0) {
+        close_stacks(proc);
+        proc->stacks = copy;
+    }
+}
+
 static void take_message(cgwd_process *proc, const struct cgw_message *msg,
                          const int *fds)
 {
     cgwd_generation *gen = proc->generation;
 
+    if (msg->type == CGW_MSG_STACKS) {
+        take_stacks(proc, fds[0]);
+        return;
+    }
     if (gen->state == CGWD_GENERATION_FAILED || proc->overdue
         || gen->state == CGWD_GENERATION_DRAINING) {
         return; /* it is on its way out, whatever it says */
@@ -343,6 +368,7 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg,
         take_wish(proc, msg, fds[0]);
     }
     else if (msg->type == CGW_MSG_READY && proc->state == CGWD_PROCESS_STARTING) {
+        gen->python = (uint32_t)(msg->arg >> CGW_READY_PYTHON_SHIFT);
         cgwd_generation_ready(gen, proc, (msg->arg & CGW_READY_FORKABLE) != 0);
     }
     else if (msg->type == CGW_MSG_FAILED
@@ -484,6 +510,7 @@ static cgwd_process *create(cgwd_generation *gen, const struct ends *ends,
     proc->state = state;
     proc->pid = pid;
     proc->born = cgwd_now();
+    proc->stacks = -1;
     proc->deadline.owner = proc;
     proc->deadline.handle = handle_deadline;
     proc->lifetime.owner = proc;

@@ -35,6 +35,7 @@ typedef struct cgwd_process {
                                        retired, DRAINING */
     cgwd_timer lifetime;            /* of SERVING */
     cgwd_watch control, output;     /* fd -1: closed */
+    int stacks;                     /* pipe of what stacks.h says, -1: none */
     cgwd_board board;               /* of a worker */
     char line[CGWD_LINE_MAX];       /* output that has no line end yet */
     size_t line_len;

@@ -2,6 +2,7 @@
 
 #include "status.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 #include "cgw_admin.h"
@@ -37,6 +38,20 @@ static void put_process(cgwd_json *json, const cgwd_process *proc)
     cgwd_json_object_end(json);
 }
 
+/* sys.hexversion as 3.13.1 */
+static void put_version(cgwd_json *json, uint32_t version)
+{
+    char text[32];
+
+    if (!version) {
+        cgwd_json_null(json, "python_version");
+        return;
+    }
+    snprintf(text, sizeof(text), "%u.%u.%u", version >> 24, version >> 16 & 0xff,
+             version >> 8 & 0xff);
+    cgwd_json_string(json, "python_version", text);
+}
+
 static void put_generation(cgwd_json *json, const cgwd_generation *gen)
 {
     cgwd_json_object(json, NULL);
@@ -44,6 +59,7 @@ static void put_generation(cgwd_json *json, const cgwd_generation *gen)
     cgwd_json_string(json, "state", cgwd_generation_state_name(gen->state));
     cgwd_json_number(json, "age_ms", cgwd_now() - gen->born);
     cgwd_json_bool(json, "forked", !gen->solo);
+    put_version(json, gen->python);
     cgwd_json_array(json, "processes");
     for (const cgwd_process *p = gen->processes; p; p = p->next) {
         put_process(json, p);

@@ -28,6 +28,7 @@ typedef struct cgwd_supervisor {
     int64_t born;
     struct cgwd_admin *admin;   /* NULL until the first configuration */
     int ending;
+    int stacks_busy;            /* somebody collects stacks (stacks.c) */
     int unready;                /* told to say so of every group */
     cgwd_timer end_timer;
 

@@ -30,9 +30,12 @@
  *                 asks for a reload (arg = CGW_WATCH_NAME, text = the name;
  *                 descriptors: [0] the directory, O_PATH), then once with arg =
  *                 CGW_WATCH_END: the process waits for LOAD
- *        READY    after import; arg = CGW_READY_* flags
+ *        READY    after import; arg = CGW_READY_* flags, and sys.hexversion
+ *                 shifted left by CGW_READY_PYTHON_SHIFT
  *        FAILED   arg = enum cgw_start_failure; the reason is on stderr
  *        HELLO    a forked worker's first word, for its pid
+ *        STACKS   descriptors: [0] the reading end of a pipe: a thread that gets
+ *                 CGW_STACKS_SIGNAL writes its Python stack there
  *        SERVING  the worker accepts requests
  *        DRAINED  the worker has stopped accepting and has no request left
  *        WORN     the worker has served as many requests as it was allowed; it
@@ -56,7 +59,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CGW_CONTROL_VERSION 4
+#define CGW_CONTROL_VERSION 5
 #define CGW_CONTROL_MAGIC 0x31574743u /* "CGW1" */
 
 /* Descriptors that a program inherits. */
@@ -69,7 +72,7 @@
     X(CONFIG, 1) X(GROUP, 2) X(COMMIT, 3) X(ACCEPTED, 4) X(REFUSED, 5)        \
     X(USER, 6)                                                                \
     X(READY, 16) X(FAILED, 17) X(SERVING, 18) X(DRAINED, 19) X(HELLO, 20)     \
-    X(WATCH, 21) X(WORN, 24)                                                  \
+    X(WATCH, 21) X(WORN, 24) X(STACKS, 27)                                    \
     X(FORK, 32) X(SERVE, 33) X(DRAIN, 34) X(LOAD, 35)
 
 enum cgw_message_type {
@@ -88,6 +91,11 @@ enum cgw_message_type {
 
 /* READY flags */
 #define CGW_READY_FORKABLE 0x1  /* it may become a template */
+#define CGW_READY_PYTHON_SHIFT 32
+
+/* The supervisor's question to one thread at any time; it answers as STACKS says.
+ * The default would end the process: it is sent to those that catch it only. */
+#define CGW_STACKS_SIGNAL 61
 
 /* WATCH */
 #define CGW_WATCH_END 0

@@ -328,7 +328,7 @@ static int module_exec(PyObject *module)
     }
     CGW_MESSAGE_TABLE(X)
 #undef X
-    return 0;
+    return PyModule_AddIntConstant(module, "STACKS_SIGNAL", CGW_STACKS_SIGNAL);
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg)

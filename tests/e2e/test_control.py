@@ -247,7 +247,7 @@ def test_the_socket_is_gone_with_httpd_and_made_anew_where_it_was_removed(httpd,
     httpd.graceful()
     until(lambda: ctl("status").returncode == OK, "the socket to be there again")
     httpd.stop()
-    assert not path.exists()
+    until(lambda: not path.exists(), "the supervisor to see that httpd has ended")
 
 
 def test_a_group_named_like_the_socket_is_in_nobody_s_way(httpd, ctl):

@@ -26,7 +26,8 @@ PATIENCE = 20
 
 READY, FAILED, SERVING, DRAINED, HELLO = 16, 17, 18, 19, 20
 FORK, SERVE, DRAIN = 32, 33, 34
-MAGIC, VERSION = 0x31574743, 4
+STACKS = struct.pack("=H", 27)
+MAGIC, VERSION = 0x31574743, 5
 (REQUEST, BODY, BODY_END, HEAD, FILE, END, INTERIM, LOG,
  FAIL, TAKEN) = 1, 2, 3, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16
 LAST = 1
@@ -237,11 +238,13 @@ class Group:
     def hear(channel):
         """(type, arg) of the next message, None at end of file."""
         data = channel.recv(64)
+        if data[6:8] == STACKS:
+            return Group.hear(channel)
         if not data:
             return None
         magic, version, kind, arg = struct.unpack("=IHHQ", data)
         assert (magic, version) == (MAGIC, VERSION)
-        return kind, arg
+        return kind, arg & 0xffffffff if kind == READY else arg
 
     @staticmethod
     def tell(channel, kind, descriptors=()):

@@ -28,6 +28,7 @@ class Settings:
         self.group, self.application, threads, processes = arguments[:4]
         self.threads = int(threads)
         self.processes = int(processes)
+        self.stacks = None      # descriptor that they are written to
         options = [a for a in arguments[4:] if a.startswith("--")]
         self.preload = "auto"
         self.watch = []
@@ -59,6 +60,20 @@ def _set_up(settings):
     cgateway.group = settings.group
     sys.argv = ["cgateway"]
     _path.put_in_front(settings.path)
+
+
+def _offer_stacks(settings):
+    """Has the supervisor able to see where threads are, whatever holds the
+    interpreter lock. In a forked process its own pipe replaces the template's."""
+    if settings.stacks is not None:
+        os.close(settings.stacks)
+    reader, settings.stacks = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        faulthandler.register(_cgateway.STACKS_SIGNAL, file=settings.stacks,
+                              all_threads=False)
+        _cgateway.send(CONTROL_FD, _cgateway.STACKS, 0, b"", reader)
+    finally:
+        os.close(reader)
 
 
 # ---- watched files ----------------------------------------------------------
@@ -228,6 +243,7 @@ def _fork_worker(settings, control, output):
     try:
         _become_worker(control, output)
         _cgateway.send(CONTROL_FD, _cgateway.HELLO)
+        _offer_stacks(settings)
     except BaseException as error:
         try:
             _report.tell("CGW0414: group %r: a forked worker could not start: "
@@ -337,12 +353,13 @@ def _serve(settings, application, max_requests, board):
 def main(arguments):
     settings = Settings(arguments)
     _set_up(settings)
+    _offer_stacks(settings)
     if not _ask_to_watch(settings):
         sys.exit(0)
     application = _load(settings)
     faulthandler.unregister(STACK_SIGNAL)
     flags = READY_FORKABLE if forkable(settings) else 0
-    _cgateway.send(CONTROL_FD, _cgateway.READY, flags)
+    _cgateway.send(CONTROL_FD, _cgateway.READY, flags | sys.hexversion << 32)
     role = _await_role(settings)
     if role is not None:
         _serve(settings, application, *role)
