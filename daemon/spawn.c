@@ -8,6 +8,7 @@
 #include <grp.h>
 #include <linux/close_range.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -65,12 +66,9 @@ static char **make_argv(const cgwd_spawn *spawn, apr_pool_t *p)
 
 static void plan_groups(struct plan *plan, const cgw_spec *spec)
 {
-    plan->ngroups = GROUPS_MAX;
-    if (!spec->user
-        || getgrouplist(spec->user, (gid_t)spec->gid, plan->groups,
-                        &plan->ngroups) < 0) {
-        plan->groups[0] = (gid_t)spec->gid;
-        plan->ngroups = 1;
+    for (int i = 0; i < spec->groups->nelts && i < GROUPS_MAX; i++) {
+        plan->groups[plan->ngroups++] =
+            (gid_t)strtoul(APR_ARRAY_IDX(spec->groups, i, const char *), NULL, 10);
     }
 }
 

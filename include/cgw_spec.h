@@ -71,6 +71,7 @@ enum cgw_preload {
 #define CGW_SPEC_LISTS(X)                                                     \
     X(path)                     /* sys.path entries, in order */              \
     X(env)                      /* NAME=VALUE, complete but for the base */   \
+    X(groups)                   /* gids of the user, where uid is given */    \
     X(limits)                   /* "RLIMIT_* soft hard", numbers, -1: none */ \
     X(cgroup)                   /* "memory.max=1048576": its settings */      \
     X(watch)                    /* files whose change means a reload */
@@ -87,7 +88,7 @@ typedef struct cgw_spec {
 #undef X
 } cgw_spec;
 
-#define CGW_SPEC_VERSION 5
+#define CGW_SPEC_VERSION 6
 #define CGW_DIGEST_HEX 40   /* SHA-1 in hexadecimal, without the NUL */
 
 /* A spec with its defaults; lists are empty arrays. Never NULL. */

@@ -368,7 +368,8 @@ int cgwm_groups_resolve(apr_pool_t *pconf, apr_pool_t *ptemp,
 {
     cgwm_server_conf *main_conf = cgwm_server_conf_get(main_server);
     resolver r = {
-        .report = {.main_server = main_server, .p = ptemp}, .p = pconf,
+        .report = {.main_server = main_server, .p = ptemp,
+                   .accounts = apr_hash_make(ptemp)}, .p = pconf,
         .groups = apr_hash_make(pconf), .definitions = apr_hash_make(ptemp),
     };
 

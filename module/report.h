@@ -5,6 +5,7 @@
 /* What is wrong with a configuration: every problem is said, not only the
  * first, where `apachectl configtest` shows it. */
 
+#include "apr_hash.h"
 #include "httpd.h"
 
 #include "cgw_log.h"
@@ -13,6 +14,7 @@ typedef struct cgwm_report {
     server_rec *main_server;
     apr_pool_t *p;              /* for the texts */
     int errors;
+    apr_hash_t *accounts;       /* user.c's: what it has looked up */
 } cgwm_report;
 
 /* The format begins with CGW_LOGNO(nnnn). An error makes httpd refuse the

@@ -54,9 +54,25 @@ static bool find_group(const char *word, int64_t *gid)
     return gr != NULL;
 }
 
+/* getpwuid(): a thousand sites of one user look it up once. */
+static const struct passwd *default_user(cgwm_report *report)
+{
+    const char *key = "httpd's";
+    struct passwd *pw = apr_hash_get(report->accounts, key, APR_HASH_KEY_STRING);
+    const struct passwd *found = pw ? NULL : getpwuid(ap_unixd_config.user_id);
+
+    if (found) {
+        pw = apr_pmemdup(report->p, found, sizeof(*pw));
+        pw->pw_name = apr_pstrdup(report->p, found->pw_name);
+        pw->pw_dir = apr_pstrdup(report->p, found->pw_dir);
+        apr_hash_set(report->accounts, key, APR_HASH_KEY_STRING, pw);
+    }
+    return pw;
+}
+
 static void resolve_default(cgwm_report *report, cgw_spec *spec, apr_pool_t *p)
 {
-    const struct passwd *pw = getpwuid(ap_unixd_config.user_id);
+    const struct passwd *pw = default_user(report);
 
     if (ap_unixd_config.user_id == (uid_t)-1 || ap_unixd_config.user_id == 0) {
         cgwm_report_error(report, CGW_LOGNO(0036) "group %s has no CGatewayUser, and "
@@ -124,6 +140,43 @@ static void resolve_given(cgwm_report *report, const cgwm_definition *def,
     }
 }
 
+/* All groups of the user, as texts. The supervisor, which must not wait for a
+ * directory service, is told them. */
+static apr_array_header_t *look_up_groups(const cgw_spec *spec, apr_pool_t *p)
+{
+    apr_array_header_t *list = apr_array_make(p, 4, sizeof(const char *));
+    int n = 0;
+    gid_t *groups;
+
+    if (spec->user) {
+        getgrouplist(spec->user, (gid_t)spec->gid, NULL, &n);
+    }
+    n = n > 0 ? n : 1;
+    groups = apr_pcalloc(p, (apr_size_t)n * sizeof(gid_t));
+    groups[0] = (gid_t)spec->gid;
+    if (spec->user && getgrouplist(spec->user, groups[0], groups, &n) < 0) {
+        n = 1; /* they have changed meanwhile */
+    }
+    for (int i = 0; i < n; i++) {
+        APR_ARRAY_PUSH(list, const char *) = apr_psprintf(p, "%ld", (long)groups[i]);
+    }
+    return list;
+}
+
+static void resolve_groups(cgwm_report *report, cgw_spec *spec, apr_pool_t *p)
+{
+    const char *key = apr_psprintf(report->p, "%s:%ld", spec->user ? spec->user : "",
+                                   (long)spec->gid);
+    apr_array_header_t *known = apr_hash_get(report->accounts, key,
+                                             APR_HASH_KEY_STRING);
+
+    if (!known) {
+        known = look_up_groups(spec, p);
+        apr_hash_set(report->accounts, key, APR_HASH_KEY_STRING, known);
+    }
+    spec->groups = known;
+}
+
 void cgwm_user_resolve(cgwm_report *report, const cgwm_definition *def,
                        cgw_spec *spec, apr_pool_t *p)
 {
@@ -139,40 +192,24 @@ void cgwm_user_resolve(cgwm_report *report, const cgwm_definition *def,
             take_passwd(spec, pw, p);
         }
     }
+    if (spec->uid >= 0 && spec->gid >= 0) {
+        resolve_groups(report, spec, p);
+    }
 }
 
 /* ---- what that user can reach ------------------------------------------ */
 
-typedef struct identity {
-    uid_t uid;
-    gid_t gid;
-    gid_t *groups;      /* supplementary */
-    int ngroups;
-} identity;
-
-static identity identity_of(const cgw_spec *spec, apr_pool_t *p)
+static bool is_member(const cgw_spec *who, gid_t gid)
 {
-    identity who = {.uid = (uid_t)spec->uid, .gid = (gid_t)spec->gid};
-
-    if (spec->user) {
-        getgrouplist(spec->user, who.gid, NULL, &who.ngroups);
-        who.groups = apr_pcalloc(p, (apr_size_t)who.ngroups * sizeof(gid_t));
-        getgrouplist(spec->user, who.gid, who.groups, &who.ngroups);
-    }
-    return who;
-}
-
-static bool is_member(const identity *who, gid_t gid)
-{
-    for (int i = 0; i < who->ngroups; i++) {
-        if (who->groups[i] == gid) {
+    for (int i = 0; i < who->groups->nelts; i++) {
+        if ((gid_t)atol(APR_ARRAY_IDX(who->groups, i, const char *)) == gid) {
             return true;
         }
     }
-    return who->gid == gid;
+    return (gid_t)who->gid == gid;
 }
 
-static bool may(const identity *who, const char *path, int bits)
+static bool may(const cgw_spec *who, const char *path, int bits)
 {
     struct stat st;
     int granted;
@@ -180,7 +217,7 @@ static bool may(const identity *who, const char *path, int bits)
     if (stat(path, &st)) {
         return true;    /* what is missing is another message's */
     }
-    if (st.st_uid == who->uid) {
+    if (st.st_uid == (uid_t)who->uid) {
         granted = (int)(st.st_mode >> 6);
     }
     else {
@@ -189,7 +226,7 @@ static bool may(const identity *who, const char *path, int bits)
     return (granted & bits) == bits;
 }
 
-static const char *obstacle(const identity *who, const char *path, int bits,
+static const char *obstacle(const cgw_spec *who, const char *path, int bits,
                             apr_pool_t *p)
 {
     for (const char *at = strchr(path + 1, '/'); at; at = strchr(at + 1, '/')) {
@@ -204,7 +241,6 @@ static const char *obstacle(const identity *who, const char *path, int bits,
 const char *cgwm_user_obstacle(const cgw_spec *spec, const char *path, int bits,
                                apr_pool_t *p)
 {
-    identity who;
     char *real = realpath(path, NULL);
     const char *found = NULL;
 
@@ -212,9 +248,8 @@ const char *cgwm_user_obstacle(const cgw_spec *spec, const char *path, int bits,
         found = access(real, bits) ? path : NULL;
     }
     else if (real) {
-        who = identity_of(spec, p);
-        found = obstacle(&who, path, bits, p);
-        found = found ? found : obstacle(&who, real, bits, p);
+        found = obstacle(spec, path, bits, p);
+        found = found ? found : obstacle(spec, real, bits, p);
     }
     free(real);
     return found;

@@ -7,7 +7,7 @@
 #include "definition.h"
 #include "report.h"
 
-/* Fills uid, gid, user and home of spec from CGatewayUser, or from httpd's
+/* Fills uid, gid, groups, user and home of spec from CGatewayUser, or from httpd's
  * User and Group. httpd not started as root can only run workers as itself:
  * uid and gid stay -1 then. Reports what is wrong. */
 void cgwm_user_resolve(cgwm_report *report, const cgwm_definition *def,

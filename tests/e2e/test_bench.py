@@ -26,3 +26,12 @@ def test_it_measures_judges_and_leaves_nothing(tmp_path):
         assert f"## {work}" in results
     assert re.search(r"\| limit: no hop \| [\d,]+ \|", results)
     assert re.search(r"\| mod_cgateway 2×1 \| [\d,.]+ \|", results)
+
+
+def test_many_sites_are_measured():
+    done = subprocess.run(
+        [PYTHON, ROOT / "bench" / "many.py", "--sites", "2", "5", "--rounds", "1"],
+        capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^\| 5 \|( [\d.]+ s \|){4} -?[\d.]+ MB \|", done.stdout, re.M)
+    assert "A further site:" in done.stdout

@@ -35,6 +35,14 @@ def hold(httpd, marks, pool, number, name):
     return started
 
 
+NAME = """\
+import cgateway
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [cgateway.group.encode()]
+"""
+
+
 # ---- CGatewayStart, CGatewayIdleTimeout ----------------------------------------------
 
 def test_the_first_requests_start_the_group_and_none_fails(httpd, site):
@@ -122,6 +130,20 @@ def test_the_supervisor_s_successor_wakes_whom_requests_wait_for(httpd, site):
     os.kill(old, signal.SIGKILL)
     assert httpd.get().status == 200
     assert httpd.supervisor() not in (None, old)
+
+
+def test_many_sleepers_wake_at_the_same_time(httpd):
+    """More than import at a time: each answers for itself, and none fails."""
+    app = httpd.app("name.wsgi", NAME)
+    hosts = [f"s{number}.example" for number in range(40)]
+    for host in hosts:
+        httpd.vhost(host, f'CGatewayApplication "{app}"', "CGatewayStart demand",
+                    "CGatewayProcesses 1", "CGatewayThreads 2")
+    httpd.start()
+    assert len(httpd.processes()) < len(hosts)
+    with concurrent.futures.ThreadPoolExecutor(len(hosts)) as pool:
+        answers = list(pool.map(lambda host: httpd.get(host=host).text, hosts))
+    assert answers == hosts
 
 
 # ---- CGatewayProcesses with two numbers ------------------------------------------------
