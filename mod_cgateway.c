@@ -7,6 +7,7 @@
 #include "http_config.h"
 
 #include "module/config.h"
+#include "module/file.h"
 #include "module/gateway.h"
 #include "module/supervisor.h"
 
@@ -20,6 +21,7 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
 static void register_hooks(apr_pool_t *p)
 {
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
+    cgwm_file_register_filter();
     cgwm_gateway_register_hooks(p);
     cgwm_supervisor_register_hooks(p);
 }

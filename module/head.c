@@ -2,9 +2,11 @@
 
 #include "head.h"
 
+#include "apr_date.h"
 #include "apr_lib.h"
 #include "apr_strings.h"
 #include "http_protocol.h"
+#include "http_request.h"
 
 #include "cgw_header.h"
 #include "cgw_wire.h"
@@ -97,6 +99,20 @@ void cgwm_head_apply(const cgwm_head *head, request_rec *r)
     else if (r->status != HTTP_NO_CONTENT) {
         ap_set_content_length(r, (apr_off_t)head->length);
     }
+}
+
+int cgwm_head_meets_conditions(request_rec *r)
+{
+    const char *modified = apr_table_get(r->headers_out, "Last-Modified");
+    apr_time_t when = modified ? apr_date_parse_http(modified) : APR_DATE_BAD;
+
+    if (r->status != HTTP_OK || r->method_number != M_GET) {
+        return OK;
+    }
+    if (when != APR_DATE_BAD) {
+        ap_update_mtime(r, when);
+    }
+    return ap_meets_conditions(r);
 }
 
 /* httpd makes Allow of a 405 from the methods that it knows to be allowed. */

@@ -24,6 +24,11 @@ int cgwm_head_read(cgwm_head *head, const uint8_t *payload, size_t len,
  * error's status, as a file that is one does. */
 void cgwm_head_apply(const cgwm_head *head, request_rec *r);
 
+/* Is a response of 200 what the client asked for by If-None-Match and its like,
+ * going by ETag and Last-Modified of the head that was applied? OK, or 304 or
+ * 412, which is then the answer. */
+int cgwm_head_meets_conditions(request_rec *r);
+
 /* Makes httpd's page for this status, which is an error, carry what says how
  * to go on, and nothing that is about the application's page. */
 void cgwm_head_apply_to_error(const cgwm_head *head, request_rec *r);

@@ -8,6 +8,7 @@
 #include "apr_file_io.h"
 #include "apr_portable.h"
 
+#include "file.h"
 #include "spool.h"
 
 /* What is passed on at once: what httpd's core filter keeps before it makes its
@@ -131,7 +132,7 @@ static int is_spooling(const cgwm_outbox *out)
 
 static int is_memory(const apr_bucket *b)
 {
-    return !APR_BUCKET_IS_METADATA(b) && !APR_BUCKET_IS_FILE(b);
+    return !APR_BUCKET_IS_METADATA(b) && !APR_BUCKET_IS_FILE(b) && !cgwm_file_is(b);
 }
 
 static apr_off_t cost(const apr_bucket *b)

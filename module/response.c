@@ -15,6 +15,7 @@
 #include "cgw_header.h"
 #include "cgw_log.h"
 #include "config.h"
+#include "file.h"
 #include "filters.h"
 #include "head.h"
 
@@ -131,34 +132,26 @@ static void take_body(cgwm_response *res, apr_bucket *b)
     }
 }
 
-static apr_status_t close_fd(void *data)
+/* httpd knows how to answer conditional requests for a file: by what it sends
+ * without it. */
+static void check_conditions(cgwm_response *res)
 {
-    return close((int)(intptr_t)data) < 0 ? errno : APR_SUCCESS;
+    int status = res->received == 0 && res->started
+                     ? cgwm_head_meets_conditions(res->r) : OK;
+
+    if (status != OK) {
+        res->override = status;
+        res->started = 0;
+        res->r->status_line = NULL;
+    }
 }
 
-static void insert_file(cgwm_response *res, int fd, apr_off_t offset,
-                        apr_off_t length)
+static void keep_file(cgwm_response *res, int fd, apr_off_t offset,
+                      apr_off_t length)
 {
-    request_rec *r = res->r;
-    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
-    apr_int32_t flags = APR_READ | APR_BINARY | APR_BUFFERED;
-    apr_os_file_t os_file = fd;
-    apr_file_t *file;
-    apr_bucket *b;
-
-    flags &= ~APR_BUFFERED;
-    if (core->enable_sendfile == ENABLE_SENDFILE_ON) {
-        flags |= APR_SENDFILE_ENABLED;
-    }
-    apr_os_file_put(&file, &os_file, flags, r->pool);
-    apr_pool_cleanup_register(r->pool, (void *)(intptr_t)fd, close_fd,
-                              apr_pool_cleanup_null);
-    b = apr_brigade_insert_file(res->bb, file, offset, length, r->pool);
-    if (core->enable_mmap == ENABLE_MMAP_OFF) {
-        apr_bucket_file_enable_mmap(b, 0);
-    }
+    cgwm_file_insert(res->bb, res->r, res->group, fd, offset, length);
     while (!APR_BRIGADE_EMPTY(res->bb)) {
-        b = APR_BRIGADE_FIRST(res->bb);
+        apr_bucket *b = APR_BRIGADE_FIRST(res->bb);
         APR_BUCKET_REMOVE(b);
         keep(res, b);
     }
@@ -186,8 +179,9 @@ static void take_file(cgwm_response *res, const uint8_t *payload, size_t len)
         fail_protocol(res, "file frame beyond the end of its file");
         return;
     }
+    check_conditions(res);
     if (count_body(res, length) && length > 0) {
-        insert_file(res, fd, (apr_off_t)offset, (apr_off_t)length);
+        keep_file(res, fd, (apr_off_t)offset, (apr_off_t)length);
     }
     else {
         close(fd);
@@ -350,8 +344,15 @@ static void pass(cgwm_response *res)
     }
     rv = ap_pass_brigade(res->r->output_filters, res->bb);
     apr_brigade_cleanup(res->bb);
-    if (rv != APR_SUCCESS || res->r->connection->aborted) {
+    if (rv == APR_SUCCESS && !res->r->connection->aborted) {
+        return;
+    }
+    if (res->r->connection->aborted || APR_STATUS_IS_ECONNABORTED(rv)
+        || rv == AP_FILTER_ERROR) {
         res->client_gone = 1;
+    }
+    else {
+        fail(res, HTTP_BAD_GATEWAY); /* what was to be sent cannot be read */
     }
 }
 
@@ -428,10 +429,11 @@ int cgwm_response_finish(cgwm_response *res)
         APR_BRIGADE_INSERT_TAIL(res->bb,
                                 apr_bucket_eos_create(res->bb->bucket_alloc));
         pass(res);
-        return OK;
     }
     if (res->started) {
-        break_off(res);
+        if (res->state != CGWM_RESPONSE_COMPLETE) {
+            break_off(res);
+        }
         return OK;
     }
     if (res->override) {

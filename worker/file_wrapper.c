@@ -2,6 +2,9 @@
 
 #include "file_wrapper.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+
 #define BLOCK_SIZE 8192
 
 struct file_wrapper {
@@ -10,6 +13,19 @@ struct file_wrapper {
     Py_ssize_t block_size;
 };
 
+/* The same file, opened anew; -1 where its user may not. */
+static int open_anew(int fd)
+{
+    char path[32];
+    int own;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    Py_BEGIN_ALLOW_THREADS
+    own = open(path, O_RDONLY | O_CLOEXEC);
+    Py_END_ALLOW_THREADS
+    return own;
+}
+
 int cgww_file_wrapper_open(struct cgww_worker *worker, PyObject *wrapper,
                            struct cgww_file *out)
 {
@@ -17,16 +33,16 @@ int cgww_file_wrapper_open(struct cgww_worker *worker, PyObject *wrapper,
     PyObject *found = PyObject_CallFunctionObjArgs(worker->sendable, file,
                                                    NULL);
     unsigned long long offset, length;
-    int rv = -1;
+    int fd, rv = -1;
 
     if (found == Py_None) {
         rv = 0;
     }
-    else if (found && PyArg_ParseTuple(found, "iKK", &out->fd, &offset,
-                                       &length)) {
+    else if (found && PyArg_ParseTuple(found, "iKK", &fd, &offset, &length)) {
+        out->fd = open_anew(fd);
         out->offset = offset;
         out->length = length;
-        rv = 1;
+        rv = out->fd >= 0;
     }
     Py_XDECREF(found);
     return rv;

@@ -10,12 +10,13 @@
 extern PyType_Spec cgww_file_wrapper_spec;
 
 struct cgww_file {
-    int fd;                     /* the application's */
+    int fd;                     /* the caller's to close */
     uint64_t offset, length;
 };
 
 /* What of the wrapped object httpd can send itself. 1: *out says it, 0: it
- * has to be read, -1: exception set. */
+ * has to be read, -1: exception set. The descriptor has a position of its own:
+ * httpd reads while the application may use the same file for another request. */
 int cgww_file_wrapper_open(struct cgww_worker *worker, PyObject *wrapper,
                            struct cgww_file *out);
 

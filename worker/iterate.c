@@ -2,6 +2,8 @@
 
 #include "iterate.h"
 
+#include <unistd.h>
+
 #include "file_wrapper.h"
 #include "response.h"
 
@@ -121,18 +123,17 @@ static int send_iterable(struct cgww_request *r, PyObject *result)
 static int send_file(struct cgww_request *r, PyObject *wrapper)
 {
     struct cgww_file file;
-    int rv = cgww_file_wrapper_open(r->worker, wrapper, &file);
 
-    if (rv < 0) {
-        return -1;
-    }
-    if (rv == 0 || !(r->wire.flags & CGW_REQUEST_SENDFILE)) {
-        return send_iterable(r, wrapper);
-    }
-    if (r->response.state != CGWW_RESPONSE_SET) {
+    if (!(r->wire.flags & CGW_REQUEST_SENDFILE)
+        || r->response.state != CGWW_RESPONSE_SET) {
         return send_iterable(r, wrapper); /* write() came first, or nothing */
     }
+    int rv = cgww_file_wrapper_open(r->worker, wrapper, &file);
+    if (rv <= 0) {
+        return rv < 0 ? -1 : send_iterable(r, wrapper);
+    }
     rv = cgww_response_file(r, file.fd, file.offset, file.length);
+    close(file.fd);
     return rv == 0 ? cgww_response_end(r, true) : rv;
 }
 

@@ -73,12 +73,14 @@ class Raw:
 
     def receive_all(self):
         """(bytes, whether the connection was reset instead of closed)"""
+        parts, was_reset = [self.received], False
         try:
-            while data := self.socket.recv(65536):
-                self.received += data
+            while data := self.socket.recv(1 << 20):
+                parts.append(data)
         except ConnectionResetError:
-            return self.received, True
-        return self.received, False
+            was_reset = True
+        self.received = b"".join(parts)
+        return self.received, was_reset
 
     def close(self):
         self.socket.close()

@@ -29,6 +29,7 @@ ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
 # And mod_ssl on a machine whose OpenSSL is another than it was built with.
 HTTPD_NOISE = [re.compile(r"\(9\)Bad file descriptor: AH0309[23]: process_\w+: "
                           "apr_pollset_add failure"),
+               re.compile(r"\(9\)Bad file descriptor: AH00468: error closing socket"),
                re.compile(r"\[ssl:warn\].*AH01882: Init: this version of mod_ssl")]
 
 MAIN = """\

@@ -11,11 +11,19 @@ _PLAIN = (io.BufferedReader, io.BufferedRandom, io.FileIO)
 
 def _unwrap(file):
     """The real file of what tempfile made."""
-    if isinstance(file, tempfile._TemporaryFileWrapper):
+    if type(file) is tempfile._TemporaryFileWrapper:
         return file.file
     if isinstance(file, tempfile.SpooledTemporaryFile):
         return file._file
     return file
+
+
+def _reads_plainly(file):
+    """Neither its class nor somebody else has replaced read()."""
+    if "read" in getattr(file, "__dict__", ()):
+        return False
+    return any(getattr(type(file), "read", None) is plain.read
+               for plain in _PLAIN)
 
 
 def sendable(file):
@@ -25,10 +33,12 @@ def sendable(file):
     GzipFile has a fileno(), too, but it is that of the compressed file.
     """
     file = _unwrap(file)
-    if not any(getattr(type(file), "read", None) is plain.read
-               for plain in _PLAIN):
+    if not _reads_plainly(file):
         return None
     try:
+        if not file.readable():
+            return None
+        file.flush()    # what was written may wait in its buffer
         descriptor, offset = file.fileno(), file.tell()
         status = os.fstat(descriptor)
     except (OSError, ValueError):
