@@ -144,9 +144,9 @@ static int is_over_limit(request_rec *r)
 
 /* A subrequest leaves the body to its main request; before an ErrorDocument is
  * asked for, as GET, httpd has thrown it away. */
-static int has_body(request_rec *r)
+static int owns_body(const request_rec *r)
 {
-    return !r->main && !ap_is_HTTP_ERROR(r->status) && ap_request_has_body(r);
+    return !r->main && !ap_is_HTTP_ERROR(r->status);
 }
 
 int cgwm_body_read_ahead(cgwm_body *body, request_rec *r,
@@ -156,7 +156,10 @@ int cgwm_body_read_ahead(cgwm_body *body, request_rec *r,
     apr_status_t rv = APR_SUCCESS;
 
     body->r = r;
-    body->present = has_body(r);
+    body->present = owns_body(r) && ap_request_has_body(r);
+    body->has_length = body->present
+                       || (owns_body(r)
+                           && apr_table_get(r->headers_in, "Content-Length"));
     if (!body->present) {
         body->eof = body->whole = 1;
         return OK;

@@ -27,6 +27,7 @@ typedef struct cgwm_body {
     apr_bucket_brigade *kept;   /* of memory: consumed, for a repetition */
     apr_off_t read_ahead;       /* bytes that cgwm_body_read_ahead read */
     int present;                /* the request has a body */
+    int has_length;             /* or says that it has none (Content-Length: 0) */
     int eof;                    /* nothing more comes from the client */
     int whole;                  /* eof was reached by reading ahead */
 } cgwm_body;

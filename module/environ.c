@@ -240,7 +240,7 @@ static void put_request(struct cgw_buf *buf, request_rec *r,
     put(buf, CGW_KEY_QUERY_STRING, r->args ? r->args : "");
     put(buf, CGW_KEY_SERVER_PROTOCOL, r->protocol);
     put(buf, CGW_KEY_SCRIPT_FILENAME, args->script_filename);
-    if (args->body_is_whole && args->has_body) {
+    if (args->body_is_whole && args->has_length) {
         put_number(buf, CGW_KEY_CONTENT_LENGTH, (apr_uint64_t)args->body_length);
     }
     if (r->prev) {

@@ -15,6 +15,7 @@ typedef struct cgwm_environ_args {
     const char *script_filename; /* the .wsgi file, or NULL */
     int has_body;
     int body_is_whole;          /* body_length is final */
+    int has_length;             /* and to be told */
     int body_is_changed;        /* filters may make another length of it */
     apr_off_t body_length;
     int pass_authorization;

@@ -120,6 +120,7 @@ static void fill_args(cgwm_environ_args *args, request_rec *r,
                                                         r->pool) : NULL;
     args->has_body = body->present;
     args->body_is_whole = body->whole;
+    args->has_length = body->has_length;
     args->body_is_changed = cgwm_filters_change_body(r);
     args->body_length = body->read_ahead;
     args->pass_authorization = conf->pass_authorization != 0;

@@ -196,6 +196,16 @@ static int set_pair(struct cgww_environ *e, PyObject *dict,
     return rv;
 }
 
+/* gunicorn's name for it, which some applications know alone. */
+static int set_raw_uri(struct cgww_worker *w, PyObject *dict)
+{
+    PyObject *uri = PyDict_GetItemWithError(dict,
+                                            w->environ->keys[CGW_KEY_REQUEST_URI]);
+
+    return uri ? PyDict_SetItem(dict, w->name_raw_uri, uri)
+               : -(PyErr_Occurred() != NULL);
+}
+
 static int set_pairs(struct cgww_request *r, PyObject *dict,
                      const uint8_t *payload, size_t len)
 {
@@ -241,6 +251,7 @@ PyObject *cgww_environ_build(struct cgww_request *r, const uint8_t *payload,
 
     if (!dict
         || set_pairs(r, dict, payload, len)
+        || set_raw_uri(w, dict)
         || set_object(dict, w->name_input, cgww_input_new(r))
         || set_object(dict, w->name_errors, cgww_errors_new(r))
         || set_object(dict, w->name_client_disconnected,

@@ -16,6 +16,7 @@
     X(close, "close") X(read, "read") X(write, "write")                       \
     X(input, "wsgi.input") X(errors, "wsgi.errors")                           \
     X(url_scheme, "wsgi.url_scheme") X(https, "https") X(empty, "")           \
+    X(raw_uri, "RAW_URI")                                                     \
     X(client_disconnected, "cgateway.client_disconnected")                    \
     X(send_interim, "cgateway.send_interim")
 

@@ -283,12 +283,13 @@ class Httpd:
     def raw(self, timeout=PATIENCE):
         return Raw(self.port, timeout)
 
-    def curl(self, path, *options, host="a.example"):
+    def curl(self, path, *options, host="a.example", port=None):
         """Runs curl; the result has returncode and stdout (bytes)."""
+        port = port or self.port
         return subprocess.run(
             ["curl", "--silent", "--show-error", "--max-time", str(PATIENCE), "--resolve",
-             f"{host}:{self.port}:127.0.0.1", *options,
-             f"http://{host}:{self.port}{path}"], capture_output=True)
+             f"{host}:{port}:127.0.0.1", *options, f"http://{host}:{port}{path}"],
+            capture_output=True)
 
     # ---- logs ------------------------------------------------------------------------
 
