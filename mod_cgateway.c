@@ -6,6 +6,7 @@
 #include "httpd.h"
 #include "http_config.h"
 
+#include "module/auth.h"
 #include "module/config.h"
 #include "module/file.h"
 #include "module/gateway.h"
@@ -23,6 +24,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
     cgwm_file_register_filter();
     cgwm_gateway_register_hooks(p);
+    cgwm_auth_register(p);
     cgwm_supervisor_register_hooks(p);
 }
 

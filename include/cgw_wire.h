@@ -39,7 +39,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CGW_WIRE_VERSION 4
+#define CGW_WIRE_VERSION 5
 #define CGW_FRAME_HEADER_SIZE 8
 #define CGW_FRAME_LAST 0x01
 
@@ -181,6 +181,9 @@ enum cgw_wire_status cgw_pair_decode(struct cgw_pair *out,
 #define CGW_REQUEST_CONTINUE   0x0010  /* the client holds the body back until it
                                           gets INTERIM 100 */
 #define CGW_REQUEST_TELL       0x0020  /* answer TAKEN before it runs */
+#define CGW_REQUEST_ASK        0x0040  /* not for the application: the pairs
+                                          cgateway.ask* say what for, a password
+                                          is the body (worker's _auth.py) */
 
 struct cgw_request {
     uint16_t flags;

@@ -46,6 +46,7 @@ typedef struct cgwm_server_conf {
     apr_array_header_t *named;      /* <CGatewayGroup>s, definition pointers */
     apr_array_header_t *mounts;     /* cgwm_mount; longest prefix first once
                                        resolved */
+    struct cgwm_answers *answers;   /* main server, of a child; may be NULL */
     apr_hash_t *groups;             /* main server only, once resolved:
                                        name -> cgwm_group, of all servers */
 } cgwm_server_conf;
@@ -76,13 +77,33 @@ static inline int cgwm_statuses_have(const cgwm_statuses *set, int status)
            && set->has[status - CGWM_STATUS_LOW];
 }
 
+/* What is asked about users: functions of a site, "module:function". */
+typedef struct cgwm_auth_functions {
+    const char *password, *groups;
+} cgwm_auth_functions;
+
+/* What a group's worker is asked in place of a request (module/ask.h). */
+typedef struct cgwm_question {
+    const char *kind;       /* "password" or "groups" */
+    const char *function;   /* module:function */
+    const char *user;
+    const char *password;   /* NULL where none is checked */
+} cgwm_question;
+
 /* Request directives; merged by location. -1 or NULL: not configured. */
 typedef struct cgwm_dir_conf {
     int pass_authorization;
     cgwm_bounds body_buffer;
     cgwm_bounds response_buffer;
     cgwm_statuses *error_override;
+    const char *auth_group;
+    cgwm_auth_functions *auth_functions;
+    apr_interval_time_t auth_cache;
 } cgwm_dir_conf;
+
+#define CGWM_DEFAULT_PASSWORD_FUNCTION "cgateway.django.auth:check_password"
+#define CGWM_DEFAULT_GROUPS_FUNCTION "cgateway.django.auth:groups_for_user"
+#define CGWM_DEFAULT_AUTH_CACHE apr_time_from_sec(60)
 
 #define CGWM_DEFAULT_BODY_MEMORY (64 * 1024)
 #define CGWM_DEFAULT_BODY_FILE (16 * 1024 * 1024)

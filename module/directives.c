@@ -621,5 +621,15 @@ const command_rec cgwm_directives[] = {
                       RSRC_CONF | ACCESS_CONF,
                       "statuses that httpd's ErrorDocument answers in place of the "
                       "application"),
+    AP_INIT_TAKE1("CGatewayAuthGroup", cgwm_set_auth_group, NULL,
+                  RSRC_CONF | ACCESS_CONF,
+                  "the group that AuthBasicProvider cgateway asks"),
+    AP_INIT_TAKE12("CGatewayAuthFunctions", cgwm_set_auth_functions, NULL,
+                   RSRC_CONF | ACCESS_CONF,
+                   "functions of the site: one that checks a password, one that knows "
+                   "a user's groups"),
+    AP_INIT_TAKE1("CGatewayAuthCache", cgwm_set_auth_cache, NULL,
+                  RSRC_CONF | ACCESS_CONF,
+                  "for how long a checked password counts"),
     {.name = NULL},
 };

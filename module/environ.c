@@ -263,6 +263,10 @@ static int is_https(request_rec *r)
 
 static uint16_t request_flags(request_rec *r, const cgwm_environ_args *args)
 {
+    if (args->question) {
+        return (uint16_t)(CGW_REQUEST_ASK | (is_https(r) ? CGW_REQUEST_HTTPS : 0)
+                          | (args->has_body ? CGW_REQUEST_HAS_BODY : 0));
+    }
     return (uint16_t)((args->has_body ? CGW_REQUEST_HAS_BODY : 0)
                       | (is_https(r) ? CGW_REQUEST_HTTPS : 0)
                       | (r->header_only && !cgwm_filters_need_body(r)
@@ -271,6 +275,13 @@ static uint16_t request_flags(request_rec *r, const cgwm_environ_args *args)
                              ? CGW_REQUEST_CONTINUE : 0)
                       | (args->tell ? CGW_REQUEST_TELL : 0)
                       | CGW_REQUEST_SENDFILE);
+}
+
+static void put_question(struct cgw_buf *buf, const struct cgwm_question *question)
+{
+    put_named(buf, "cgateway.ask", question->kind);
+    put_named(buf, "cgateway.ask.function", question->function);
+    put_named(buf, "cgateway.ask.user", question->user);
 }
 
 void cgwm_environ_put(struct cgw_buf *buf, request_rec *r,
@@ -290,5 +301,8 @@ void cgwm_environ_put(struct cgw_buf *buf, request_rec *r,
     put_server(buf, r);
     put_client(buf, r);
     put_request(buf, r, args);
+    if (args->question) {
+        put_question(buf, args->question);
+    }
     cgw_frame_close(buf, frame);
 }

@@ -21,6 +21,7 @@ typedef struct cgwm_environ_args {
     int pass_authorization;
     uint64_t sent_us;           /* cgw_clock_us() */
     uint32_t queue_ms;          /* it may wait so long for a worker; 0: any time */
+    const struct cgwm_question *question; /* NULL: a request for the application */
     int tell;                   /* the worker is to say that it took it */
 } cgwm_environ_args;
 

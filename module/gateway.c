@@ -112,6 +112,7 @@ static void fill_args(cgwm_environ_args *args, request_rec *r,
     const cgwm_dir_conf *conf = cgwm_dir_conf_get(r);
     const cgwm_mount *mount = mount_of(r);
 
+    args->question = NULL;
     args->script_name = mount ? mount->prefix : "";
     args->script_name_len = mount ? mount->prefix_len : 0;
     args->path_info = r->uri + args->script_name_len;

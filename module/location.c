@@ -28,6 +28,9 @@ void *cgwm_dir_conf_create(apr_pool_t *p, char *dir)
     conf->response_buffer.memory = -1;
     conf->response_buffer.file = -1;
     conf->error_override = NULL;
+    conf->auth_group = NULL;
+    conf->auth_functions = NULL;
+    conf->auth_cache = -1;
     return conf;
 }
 
@@ -43,10 +46,13 @@ void *cgwm_dir_conf_merge(apr_pool_t *p, void *base, void *add)
     INHERIT(body_buffer.file);
     INHERIT(response_buffer.memory);
     INHERIT(response_buffer.file);
+    INHERIT(auth_cache);
 #undef INHERIT
 #define INHERIT_LIST(field)                                                   \
     (conf->field = inner->field ? inner->field : outer->field)
     INHERIT_LIST(error_override);
+    INHERIT_LIST(auth_group);
+    INHERIT_LIST(auth_functions);
 #undef INHERIT_LIST
     return conf;
 }
@@ -159,4 +165,60 @@ const char *cgwm_set_error_override(cmd_parms *cmd, void *dir, int argc,
         }
     }
     return argc > 0 ? NULL : bad_status(cmd, "");
+}
+
+/* ---- users of the site ------------------------------------------------------ */
+
+const char *cgwm_set_auth_group(cmd_parms *cmd, void *dir, const char *name)
+{
+    cgwm_dir_conf *conf = dir;
+
+    if (!cgwm_is_group_name(name)) {
+        return apr_psprintf(cmd->pool, CGW_LOGNO(0139) "CGatewayAuthGroup '%s' is not "
+            "the name of a group. Write the ServerName of a virtual host with "
+            "CGatewayApplication, or the name of a <CGatewayGroup>.", name);
+    }
+    conf->auth_group = name;
+    return NULL;
+}
+
+static bool is_function(const char *text, apr_pool_t *p)
+{
+    const char *colon = ap_strchr_c(text, ':');
+
+    return colon && cgwm_is_module_name(colon + 1)
+           && cgwm_is_module_name(apr_pstrmemdup(p, text, (apr_size_t)(colon - text)));
+}
+
+const char *cgwm_set_auth_functions(cmd_parms *cmd, void *dir,
+                                    const char *password, const char *groups)
+{
+    cgwm_dir_conf *conf = dir;
+    cgwm_auth_functions *set = apr_pcalloc(cmd->pool, sizeof(*set));
+
+    if (!is_function(password, cmd->temp_pool)
+        || (groups && !is_function(groups, cmd->temp_pool))) {
+        return apr_psprintf(cmd->pool, CGW_LOGNO(0134) "CGatewayAuthFunctions '%s%s%s' "
+            "names no functions. Write module:function for the one that checks a "
+            "password, and, if you like, for the one that knows a user's groups.",
+            password, groups ? " " : "", groups ? groups : "");
+    }
+    set->password = password;
+    set->groups = groups ? groups : CGWM_DEFAULT_GROUPS_FUNCTION;
+    conf->auth_functions = set;
+    return NULL;
+}
+
+const char *cgwm_set_auth_cache(cmd_parms *cmd, void *dir, const char *time)
+{
+    cgwm_dir_conf *conf = dir;
+    int64_t ms;
+
+    if (!cgwm_parse_duration(time, &ms) || ms > 24 * 3600 * 1000) {
+        return apr_psprintf(cmd->pool, CGW_LOGNO(0117) "CGatewayAuthCache '%s' is out of "
+            "range. Write 0 for none, or up to 24h: seconds, or a number with ms, s, "
+            "min or h.", time);
+    }
+    conf->auth_cache = apr_time_from_msec(ms);
+    return NULL;
 }

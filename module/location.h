@@ -15,5 +15,9 @@ const char *cgwm_set_response_buffer(cmd_parms *cmd, void *dir,
                                      const char *memory, const char *file);
 const char *cgwm_set_error_override(cmd_parms *cmd, void *dir, int argc,
                                     char *const argv[]);
+const char *cgwm_set_auth_group(cmd_parms *cmd, void *dir, const char *name);
+const char *cgwm_set_auth_functions(cmd_parms *cmd, void *dir,
+                                    const char *password, const char *groups);
+const char *cgwm_set_auth_cache(cmd_parms *cmd, void *dir, const char *time);
 
 #endif

@@ -191,7 +191,7 @@ static void take_file(cgwm_response *res, const uint8_t *payload, size_t len)
 /* ---- the other frames ----------------------------------------------------- */
 
 /* One entry per line, as an administrator reads it. */
-static void log_lines(request_rec *r, int level, const char *group,
+void cgwm_log_lines(request_rec *r, int level, const char *group,
                       const char *text, size_t len)
 {
     while (len > 0) {
@@ -216,7 +216,7 @@ static void take_log(cgwm_response *res, const uint8_t *payload, size_t len)
         return;
     }
     level = payload[0];
-    log_lines(res->r, level, res->group, (const char *)payload + 1, len - 1);
+    cgwm_log_lines(res->r, level, res->group, (const char *)payload + 1, len - 1);
 }
 
 static void take_fail(cgwm_response *res, const uint8_t *payload, size_t len)
@@ -240,7 +240,7 @@ static void take_fail(cgwm_response *res, const uint8_t *payload, size_t len)
                   "%s: %s: \"%s\"", res->group, cgw_fail_name(kind),
                   res->r->the_request);
     if (len > 1) {
-        log_lines(res->r, level, res->group, (const char *)payload + 1, len - 1);
+        cgwm_log_lines(res->r, level, res->group, (const char *)payload + 1, len - 1);
     }
     fail(res, cgw_fail_status(kind));
     res->client_gone |= kind == CGW_FAIL_ABORTED && !res->body_broken;

@@ -57,4 +57,8 @@ void cgwm_response_pass(cgwm_response *res, int paused);
  * handler returns. */
 int cgwm_response_finish(cgwm_response *res);
 
+/* Text of a worker, line by line. */
+void cgwm_log_lines(request_rec *r, int level, const char *group,
+                    const char *text, apr_size_t len);
+
 #endif

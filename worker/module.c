@@ -158,17 +158,17 @@ static void replace(PyObject **field, PyObject *value)
 static PyObject *module_configure(PyObject *module, PyObject *args,
                                   PyObject *kw)
 {
-    static char *names[] = {"application", "group", "threads", "processes",
+    static char *names[] = {"application", "answer", "group", "threads", "processes",
                             "max_requests", "listen_fd", "board_fd", "report",
                             "sendable", "gone_error", NULL};
     struct cgww_worker *w = cgww_worker_of(module);
-    PyObject *application, *group, *report, *sendable, *gone_error;
+    PyObject *application, *answer, *group, *report, *sendable, *gone_error;
     unsigned long long max_requests;
     int threads, processes, listen_fd, board_fd, rv;
 
     if (!PyArg_ParseTupleAndKeywords(
-            args, kw, "OUiiKiiOOO:configure", names, &application, &group,
-            &threads, &processes, &max_requests, &listen_fd, &board_fd, &report,
+            args, kw, "OOUiiKiiOOO:configure", names, &application, &answer,
+            &group, &threads, &processes, &max_requests, &listen_fd, &board_fd, &report,
             &sendable, &gone_error)) {
         return NULL;
     }
@@ -178,6 +178,7 @@ static PyObject *module_configure(PyObject *module, PyObject *args,
     }
     w->max_requests = max_requests;
     replace(&w->application, application);
+    replace(&w->answer, answer);
     replace(&w->group, group);
     replace(&w->report, report);
     replace(&w->sendable, sendable);
@@ -342,6 +343,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(w->file_wrapper_type);
     Py_VISIT(w->callable_type);
     Py_VISIT(w->application);
+    Py_VISIT(w->answer);
     Py_VISIT(w->report);
     Py_VISIT(w->sendable);
     Py_VISIT(w->gone_error);
@@ -359,6 +361,7 @@ static int module_clear(PyObject *module)
     Py_CLEAR(w->file_wrapper_type);
     Py_CLEAR(w->callable_type);
     Py_CLEAR(w->application);
+    Py_CLEAR(w->answer);
     Py_CLEAR(w->report);
     Py_CLEAR(w->sendable);
     Py_CLEAR(w->gone_error);

@@ -218,12 +218,13 @@ static int run_application(struct cgww_request *r, const uint8_t *payload,
     struct cgww_worker *worker = r->worker;
     PyObject *environ = cgww_environ_build(r, payload, len);
     PyObject *starter = environ ? cgww_starter_new(r) : NULL;
+    PyObject *application = r->wire.flags & CGW_REQUEST_ASK ? worker->answer
+                                                            : worker->application;
     PyObject *result = NULL;
     int rv = -1;
 
     if (starter) {
-        result = PyObject_CallFunctionObjArgs(worker->application, environ,
-                                              starter, NULL);
+        result = PyObject_CallFunctionObjArgs(application, environ, starter, NULL);
     }
     if (result) {
         rv = cgww_send_result(r, result);

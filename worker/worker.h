@@ -29,6 +29,7 @@ struct cgww_worker {
 #undef X
     /* from configure(); NULL before */
     PyObject *application;      /* the application callable */
+    PyObject *answer;           /* the same, for CGW_REQUEST_ASK */
     PyObject *report;           /* (type, value, traceback) -> bytes */
     PyObject *sendable;         /* file -> (fd, offset, length) or None */
     PyObject *gone_error;       /* class cgateway.ClientDisconnected */

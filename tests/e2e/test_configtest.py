@@ -210,7 +210,8 @@ def test_every_form_of_every_directive_is_accepted(config):
         config.vhost("CGatewayMount / one", "CGatewayMount /two one", "<Location /x>",
                      "CGatewayBodyBuffer 1M", "CGatewayPassAuthorization On",
                      "CGatewayErrorOverride 404 500 503", "CGatewayErrorOverride off",
-                     "CGatewayErrorOverride ON",
+                     "CGatewayErrorOverride ON", "CGatewayAuthGroup main.example_1",
+                     "CGatewayAuthFunctions a.b:c d:e", "CGatewayAuthCache 0",
                      "SetHandler cgateway:one", "</Location>"),
     ])).accepted()
 
@@ -240,6 +241,11 @@ def test_equal_definitions_merge(config):
                 + config.vhost("CGatewayEnv B 2", "CGatewayEnv A 1",
                                "CGatewayStartTimeout 120", "CGatewayThreads 8",
                                "CGatewayApplication shop.wsgi")).accepted()
+
+
+def test_a_group_of_users_has_a_name(config):
+    config.test(config.vhost("<Location />", "Require cgateway-group", "</Location>")
+                ).refused("CGW0138", "names no group")
 
 
 def test_a_watched_file_may_come_later_but_not_its_directory(config):
@@ -306,6 +312,11 @@ def test_groups_that_watch_other_files_do_not_merge(config, one, other):
     ("CGatewayMaxLifetime 999ms", "CGW0170", ["from 1s to 8760h", "0 for none"]),
     ("CGatewayMaxLifetime 8761h", "CGW0170", ["from 1s to 8760h"]),
     ("CGatewayMaxLifetime never", "CGW0170", ["0 for none"]),
+    ("CGatewayAuthCache never", "CGW0117", ["up to 24h"]),
+    ("CGatewayAuthCache 25h", "CGW0117", ["up to 24h"]),
+    ("CGatewayAuthFunctions check", "CGW0134", ["module:function"]),
+    ("CGatewayAuthFunctions a:b c", "CGW0134", ["a:b c"]),
+    ("CGatewayAuthGroup -x", "CGW0139", ["ServerName"]),
     ("CGatewayUmask 1000", "CGW0003", ["octal", "0777"]),
     ("CGatewayUmask 9", "CGW0003", ["octal"]),
     ("CGatewayBodyBuffer 65M", "CGW0004", ["from 0 to 64M"]),

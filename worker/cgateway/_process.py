@@ -13,7 +13,7 @@ import threading
 
 import _cgateway
 import cgateway
-from cgateway import _application, _files, _path, _report, _watch
+from cgateway import _application, _auth, _files, _path, _report, _watch
 
 CONTROL_FD, LISTEN_FD = 3, 4
 STACK_SIGNAL = signal.SIGWINCH
@@ -332,7 +332,7 @@ def _send_quietly(kind):
 
 def _serve(settings, application, max_requests, board):
     _cgateway.configure(
-        application=application, group=settings.group,
+        application=application, answer=_auth.answer, group=settings.group,
         threads=settings.threads, processes=settings.processes,
         max_requests=max_requests, listen_fd=LISTEN_FD, board_fd=board,
         report=_report.describe,
