@@ -67,7 +67,7 @@ int cgww_dispatch_open(struct cgww_dispatch *d, int listen_fd)
     d->owner = socket_owner(listen_fd);
     d->complained = 0;
     atomic_init(&d->draining, false);
-    pthread_mutex_init(&d->place, NULL);
+    cgww_place_init(&d->place);
     d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     d->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (d->epoll_fd < 0 || d->event_fd < 0) {
@@ -214,19 +214,21 @@ int cgww_dispatch_next(struct cgww_dispatch *d, int *fd)
     if (atomic_load(&d->draining)) {
         return ECANCELED; /* nor is the place free in a forked child */
     }
-    pthread_mutex_lock(&d->place);
+    if (!cgww_place_take(&d->place)) {
+        return ECANCELED;
+    }
     while (rv == EAGAIN && !atomic_load(&d->draining)) {
         rv = accept_next(d, fd);
     }
     if (rv != 0) {
-        pthread_mutex_unlock(&d->place);
+        cgww_place_pass(&d->place, 0);
     }
     return rv == EAGAIN ? ECANCELED : rv;
 }
 
-void cgww_dispatch_pass(struct cgww_dispatch *d)
+uint32_t cgww_dispatch_pass(struct cgww_dispatch *d, int32_t tid)
 {
-    pthread_mutex_unlock(&d->place);
+    return cgww_place_pass(&d->place, tid);
 }
 
 bool cgww_dispatch_is_late(const struct cgww_dispatch *d)
@@ -239,6 +241,7 @@ void cgww_dispatch_drain(struct cgww_dispatch *d)
     uint64_t one = 1;
 
     atomic_store(&d->draining, true);
+    cgww_place_close(&d->place);
     if (write(d->event_fd, &one, sizeof(one)) < 0) {
         return; /* full: it is readable, which is all that matters */
     }

@@ -10,16 +10,17 @@
  * Python: every call may wait and is made without the interpreter lock.
  */
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "place.h"
+
 struct cgww_dispatch {
     int listen_fd, epoll_fd, event_fd;
-    pthread_mutex_t place;      /* the leader holds it, and with it: */
+    struct cgww_place place;    /* who has it may touch: */
     uint64_t empty_at;          /* when nothing waited, cgw_clock_us() */
     bool busy;                  /* the next one probably waits already */
     atomic_bool draining;
@@ -35,7 +36,8 @@ int cgww_dispatch_open(struct cgww_dispatch *d, int listen_fd);
  * holds the place, which cgww_dispatch_pass() gives up. ECANCELED: draining;
  * another errno: the listening socket is unusable. */
 int cgww_dispatch_next(struct cgww_dispatch *d, int *fd);
-void cgww_dispatch_pass(struct cgww_dispatch *d);
+/* tid: the caller's. The result is for cgww_place_compare(). */
+uint32_t cgww_dispatch_pass(struct cgww_dispatch *d, int32_t tid);
 
 /* As the leader: may the connection just accepted have waited for longer than
  * a moment? */

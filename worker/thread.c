@@ -25,7 +25,8 @@ static void pass_place(struct cgww_worker *worker, struct cgww_thread *t)
 {
     if (t->leading) {
         t->leading = false;
-        cgww_dispatch_pass(&worker->dispatch);
+        t->passed = cgww_dispatch_pass(&worker->dispatch,
+                                       CGW_SLOT_GET(t->slot, tid));
     }
 }
 
@@ -208,6 +209,7 @@ PyObject *cgww_thread_run(struct cgww_worker *worker)
         cgww_slot_running(t->slot);
         cgww_request_serve(worker, t, &arrival.request, arrival.payload,
                            arrival.frame.length);
+        cgww_place_compare(&worker->dispatch.place, t->passed);
         count_request(worker);
     }
     thread_free(worker, t);

@@ -13,6 +13,7 @@ struct cgww_thread {
     struct cgw_buf out;         /* frames not sent yet */
     struct cgw_buf head;        /* reason and pairs of the response */
     bool leading;               /* holds the place of the dispatch */
+    uint32_t passed;            /* when it gave the place up */
     struct cgw_slot *slot;      /* its own, of the scoreboard */
     uint64_t body_bytes;        /* sent by the last request */
     struct cgww_thread *next;
