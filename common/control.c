@@ -108,15 +108,17 @@ static void close_all(int *fds)
     }
 }
 
-/* Whether n bytes are a message; terminates its text. */
-static int is_sound(struct cgw_message *msg, size_t n)
+/* 0 where n bytes are a message, whose text is then terminated; or an errno. */
+static int check(struct cgw_message *msg, size_t n)
 {
-    if (n < CGW_MESSAGE_FIXED || msg->magic != CGW_CONTROL_MAGIC
-        || msg->version != CGW_CONTROL_VERSION) {
-        return 0;
+    if (n < CGW_MESSAGE_FIXED || msg->magic != CGW_CONTROL_MAGIC) {
+        return EPROTO;
+    }
+    if (msg->version != CGW_CONTROL_VERSION) {
+        return EPROTONOSUPPORT;
     }
     msg->text[n - CGW_MESSAGE_FIXED] = '\0';
-    return strlen(msg->text) == n - CGW_MESSAGE_FIXED;
+    return strlen(msg->text) == n - CGW_MESSAGE_FIXED ? 0 : EPROTO;
 }
 
 int cgw_message_recv(int fd, struct cgw_message *out,
@@ -134,6 +136,7 @@ int cgw_message_recv(int fd, struct cgw_message *out,
                          .msg_control = ancillary.bytes,
                          .msg_controllen = sizeof(ancillary.bytes)};
     ssize_t n;
+    int rv;
 
     for (int i = 0; i < CGW_MESSAGE_MAX_FDS; i++) {
         fds[i] = -1;
@@ -152,9 +155,10 @@ int cgw_message_recv(int fd, struct cgw_message *out,
         close_all(fds);
         return EPIPE;
     }
-    if ((hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || !is_sound(out, (size_t)n)) {
+    rv = hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? EPROTO
+                                                  : check(out, (size_t)n);
+    if (rv) {
         close_all(fds);
-        return EPROTO;
     }
-    return 0;
+    return rv;
 }

@@ -11,6 +11,8 @@
 #include "cgw_control.h"
 #include "cgw_log.h"
 #include "group.h"
+#include "reaper.h"
+#include "succession.h"
 
 #define GROUPS_MAX 100000
 #define SPECS_SIZE_MAX (256 * 1024 * 1024)
@@ -27,6 +29,7 @@ struct cgwd_config {
     apr_pool_t *pool;       /* of what is being received, NULL: nothing */
     apr_array_header_t *entries;
     int log;
+    int refused;            /* httpd's parent speaks another version */
     uid_t httpd_uid;
 };
 
@@ -170,7 +173,7 @@ static void retire_unseen(cgwd_supervisor *sup)
         void *group;
         apr_hash_this(i, NULL, NULL, &group);
         if (!((cgwd_group *)group)->seen) {
-            cgwd_group_retire(group);
+            cgwd_group_retire(group, CGWD_RETIRE_MS);
         }
     }
 }
@@ -210,6 +213,7 @@ static int commit(cgwd_config *config, const struct cgw_message *msg)
     retire_unseen(sup);
     forget(config);
     cgwd_admin_listen(sup);
+    cgwd_succession_check(sup);
     if (old_log != STDERR_FILENO) {
         close(old_log);
     }
@@ -261,6 +265,23 @@ static void take_message(cgwd_config *config, const struct cgw_message *msg,
     }
 }
 
+/* One that is not of this version, mostly: nothing will be understood. The
+ * answer, which httpd's parent may not understand either, keeps it from waiting.
+ */
+static void refuse_version(cgwd_config *config)
+{
+    forget(config);
+    if (!config->refused) {
+        config->refused = 1;
+        cgwd_log(config->sup->log, CGWD_ERROR, CGW_LOGNO(0293)
+                 "httpd's module and this supervisor (%s/cgatewayd) are of "
+                 "different versions; mod_cgateway was upgraded, it seems: "
+                 "\"apachectl graceful\" loads the new module",
+                 config->sup->library);
+        answer(config, EPROTO);
+    }
+}
+
 static void handle_parent(cgwd_watch *watch)
 {
     cgwd_config *config = watch->owner;
@@ -280,13 +301,16 @@ static void handle_parent(cgwd_watch *watch)
         }
         return;
     }
-    if (rv == EPROTO) {
-        memset(&msg, 0, sizeof(msg));
-        take_message(config, &msg, fds);
+    if (rv == EPROTO || rv == EPROTONOSUPPORT) {
+        refuse_version(config);
         return;
     }
     cgwd_watch_remove(config->sup->loop, watch);
-    cgwd_supervisor_end(config->sup, "httpd has ended", 1);
+    close(watch->fd);
+    cgwd_reaper_take(config->sup);
+    if (!config->sup->succeeded) {
+        cgwd_supervisor_end(config->sup, "httpd has ended", 1);
+    }
 }
 
 cgwd_config *cgwd_config_listen(cgwd_supervisor *sup, int fd)

@@ -8,6 +8,7 @@
 #include "cgw_log.h"
 #include "group.h"
 #include "staff.h"
+#include "succession.h"
 
 /* Below this age a process that dies is a sign of a crash loop. */
 #define YOUNG_MS 10000
@@ -47,6 +48,7 @@ void cgwd_generation_set_state(cgwd_generation *gen,
         start_waiting(gen->sup);
     }
     cgwd_admin_notify(gen->sup);
+    cgwd_succession_check(gen->sup);
 }
 
 unsigned cgwd_generation_count(const cgwd_generation *gen,

@@ -12,8 +12,10 @@
 #include <unistd.h>
 
 #include "admin.h"
+#include "cgw_control.h"
 #include "cgw_log.h"
 #include "confine.h"
+#include "succession.h"
 
 void cgwd_group_set_refusing(cgwd_group *group, int on)
 {
@@ -163,6 +165,8 @@ void cgwd_group_start_failed(cgwd_group *group, cgwd_generation *gen,
 
 static void destroy(cgwd_group *group)
 {
+    cgwd_supervisor *sup = group->sup;
+
     cgwd_demand_stop(&group->demand);
     cgwd_group_set_refusing(group, 0);
     cgwd_timer_clear(group->sup->loop, &group->retry);
@@ -175,6 +179,7 @@ static void destroy(cgwd_group *group)
     }
     apr_pool_destroy(group->spec_pool);
     apr_pool_destroy(group->pool);
+    cgwd_succession_group_gone(sup);
 }
 
 void cgwd_group_lost(cgwd_group *group, cgwd_generation *gen)
@@ -400,7 +405,7 @@ static void handle_retired(cgwd_timer *timer)
     cgwd_timer_set(group->sup->loop, &group->retry, 1000);
 }
 
-void cgwd_group_retire(cgwd_group *group)
+void cgwd_group_retire(cgwd_group *group, int64_t delay)
 {
     if (group->retiring) {
         return;
@@ -411,13 +416,16 @@ void cgwd_group_retire(cgwd_group *group)
     abandon_unfinished(group, 0);
     cgwd_group_set_refusing(group, group->stopped);
     group->retry.handle = handle_retired;
-    cgwd_timer_set(group->sup->loop, &group->retry, CGWD_RETIRE_MS);
+    cgwd_timer_set(group->sup->loop, &group->retry, delay);
 }
 
 void cgwd_group_unlink(const cgwd_group *group)
 {
     struct stat st;
 
+    if (group->sup->succeeded == CGW_SUCCEEDED_SHARED) {
+        return; /* it is the successor's, too */
+    }
     if (stat(group->spec->socket, &st) == 0 && st.st_dev == group->socket_dev
         && st.st_ino == group->socket_ino) {
         unlink(group->spec->socket);

@@ -74,8 +74,9 @@ const cgwd_generation *cgwd_group_serving(const cgwd_group *group);
 int cgwd_group_is_ready(const cgwd_group *group);
 /* Whether its newest generation still loads the application. */
 int cgwd_group_is_starting(const cgwd_group *group);
-/* The configuration no longer has it: serve a little longer, then drain. */
-void cgwd_group_retire(cgwd_group *group);
+/* The configuration no longer has it: serve so many ms longer (mostly
+ * CGWD_RETIRE_MS), then drain. */
+void cgwd_group_retire(cgwd_group *group, int64_t delay);
 /* What all its workers have counted since the group began. */
 void cgwd_group_total(const cgwd_group *group, struct cgw_totals *totals);
 /* Remove the socket's file if it is still ours. */

@@ -5,6 +5,7 @@
 
 #include <apr_general.h>
 #include <apr_strings.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cgw_control.h"
@@ -43,14 +45,41 @@ static void for_each_generation(cgwd_supervisor *sup,
     }
 }
 
-/* A successor must not wait for our workers: sockets and lock go first. */
-static void give_up_rundir(cgwd_supervisor *sup)
+static void give_up_sockets(const cgwd_supervisor *sup)
 {
     for (apr_hash_index_t *i = apr_hash_first(NULL, sup->groups); i;
          i = apr_hash_next(i)) {
         void *group;
         apr_hash_this(i, NULL, NULL, &group);
         cgwd_group_unlink(group);
+    }
+}
+
+/* Sockets of groups that a supervisor left behind that was killed. */
+static void sweep_sockets(const char *rundir)
+{
+    DIR *dir = opendir(rundir);
+    struct dirent *entry;
+    struct stat st;
+
+    while (dir && (entry = readdir(dir))) {
+        if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0
+            && S_ISSOCK(st.st_mode)) {
+            unlinkat(dirfd(dir), entry->d_name, 0);
+        }
+    }
+    if (dir) {
+        closedir(dir);
+    }
+}
+
+/* A successor must not wait for our workers: sockets and lock go first. The
+ * directory is ours alone, by the lock. */
+static void give_up_rundir(cgwd_supervisor *sup)
+{
+    give_up_sockets(sup);
+    if (sup->lock >= 0) {
+        sweep_sockets(sup->rundir);
     }
     cgwd_admin_unlink(sup);
     if (sup->lock >= 0) {
@@ -106,6 +135,10 @@ void cgwd_supervisor_end(cgwd_supervisor *sup, const char *why, int httpd_ended)
     if (httpd_ended) {
         give_up_rundir(sup);
     }
+    else if (sup->succeeded) {
+        give_up_sockets(sup);
+        rmdir(sup->rundir); /* where the successor has ended before */
+    }
     for_each_generation(sup, cgwd_generation_drain, why);
     sup->end_timer.owner = sup;
     sup->end_timer.handle = handle_end_timeout;
@@ -131,11 +164,12 @@ static void raise_descriptor_limit(cgwd_supervisor *sup)
     }
 }
 
-static void init_process(void)
+static void init_process(int has_predecessor)
 {
-    close_range(CGW_LOCK_FD + 1, ~0U, 0);
+    close_range(CGW_LOCK_FD + 1 + (has_predecessor != 0), ~0U, 0);
     fcntl(CGW_SUPERVISOR_FD, F_SETFD, FD_CLOEXEC);
     fcntl(CGW_LOCK_FD, F_SETFD, FD_CLOEXEC);
+    fcntl(CGW_PREDECESSOR_FD, F_SETFD, FD_CLOEXEC);
     setsid();
     prctl(PR_SET_NAME, "cgatewayd", 0, 0, 0);
     if (chdir("/") < 0) {
@@ -159,7 +193,7 @@ static const char *library_dir(apr_pool_t *p)
     return apr_pstrdup(p, path);
 }
 
-static cgwd_supervisor *create(const char *rundir)
+static cgwd_supervisor *create(const char *rundir, int predecessor)
 {
     apr_pool_t *pool;
     cgwd_supervisor *sup;
@@ -172,6 +206,8 @@ static cgwd_supervisor *create(const char *rundir)
     sup->pool = pool;
     sup->rundir = rundir;
     sup->lock = CGW_LOCK_FD;
+    sup->parent = getppid();
+    sup->predecessor = predecessor;
     sup->log = STDERR_FILENO;
     sup->httpd_uid = geteuid(); /* until httpd's parent says */
     sup->born = cgwd_now();
@@ -187,14 +223,14 @@ int main(int argc, char **argv)
 {
     cgwd_supervisor *sup;
 
-    if (argc != 2 || fcntl(CGW_SUPERVISOR_FD, F_GETFD) < 0
+    if (argc < 2 || argc > 3 || fcntl(CGW_SUPERVISOR_FD, F_GETFD) < 0
         || fcntl(CGW_LOCK_FD, F_GETFD) < 0) {
         fprintf(stderr, "%s is started by httpd with mod_cgateway, not by "
                 "hand\n", argv[0]);
         return 2;
     }
-    init_process();
-    sup = create(argv[1]);
+    init_process(argc == 3);
+    sup = create(argv[1], argc == 3 ? CGW_PREDECESSOR_FD : -1);
     if (!sup || cgwd_reaper_listen(sup)
         || !cgwd_config_listen(sup, CGW_SUPERVISOR_FD)) {
         fprintf(stderr, CGW_LOGNO(0250) "cgatewayd cannot start: %s\n",

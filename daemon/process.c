@@ -197,6 +197,16 @@ static void close_stacks(cgwd_process *proc)
     }
 }
 
+/* The library directory was upgraded below a supervisor that runs. */
+static void reject_version(cgwd_process *proc)
+{
+    cgwd_log(log_of(proc), CGWD_ERROR, CGW_LOGNO(0294)
+             "%s: pid %ld is of another version than this supervisor; "
+             "mod_cgateway was upgraded, it seems: \"apachectl graceful\" brings "
+             "both together", name_of(proc), (long)proc->pid);
+    cgwd_process_kill(proc);
+}
+
 static void free_process(cgwd_process *proc)
 {
     proc->sup->nprocesses--;
@@ -226,9 +236,13 @@ static void bury(cgwd_process *proc)
 /* A forked worker that was reaped, or may be, before its pid was known. */
 static void lost_early(cgwd_process *proc)
 {
-    cgwd_log(log_of(proc), CGWD_ERROR, CGW_LOGNO(0211)
-             "%s: a worker ended right after fork, before it could serve; a "
-             "limit on processes or memory is a likely cause", name_of(proc));
+    /* else its template has ended, as it was told to */
+    if (cgwd_generation_is_alive(proc->generation)) {
+        cgwd_log(log_of(proc), CGWD_ERROR, CGW_LOGNO(0211)
+                 "%s: a worker ended right after fork, before it could serve; a "
+                 "limit on processes or memory is a likely cause",
+                 name_of(proc));
+    }
     bury(proc);
 }
 
@@ -436,7 +450,11 @@ static void handle_control(cgwd_watch *watch)
     if (rv == EAGAIN) {
         return;
     }
-    if (rv == EPROTO) {
+    if (rv == EPROTONOSUPPORT) {
+        reject_version(proc);
+        close_watch(proc, watch);
+    }
+    else if (rv == EPROTO) {
         distrust(proc, "sent a malformed control message");
         close_watch(proc, watch);
     }

@@ -12,7 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgw_control.h"
 #include "process.h"
+#include "succession.h"
 
 /* The sweep's patience with processes that SIGKILL does not end at once. */
 #define SWEEP_TURNS 100
@@ -28,17 +30,24 @@ static void reap(cgwd_supervisor *sup)
     }
 }
 
-static void handle_signal(cgwd_watch *watch)
+void cgwd_reaper_take(cgwd_supervisor *sup)
 {
-    cgwd_supervisor *sup = watch->owner;
     struct signalfd_siginfo info;
 
-    while (read(watch->fd, &info, sizeof(info)) == sizeof(info)) {
+    while (read(sup->signals->fd, &info, sizeof(info)) == sizeof(info)) {
         if (info.ssi_signo == SIGTERM) {
             cgwd_supervisor_end(sup, "SIGTERM", 0);
         }
+        else if (info.ssi_signo == CGW_SUCCESSION_SIGNAL) {
+            cgwd_succession_take(sup, info.ssi_int);
+        }
     }
     reap(sup);
+}
+
+static void handle_signal(cgwd_watch *watch)
+{
+    cgwd_reaper_take(watch->owner);
 }
 
 int cgwd_reaper_listen(cgwd_supervisor *sup)
@@ -56,11 +65,13 @@ int cgwd_reaper_listen(cgwd_supervisor *sup)
     sigemptyset(&ours);
     sigaddset(&ours, SIGCHLD);
     sigaddset(&ours, SIGTERM);
+    sigaddset(&ours, CGW_SUCCESSION_SIGNAL);
     sigprocmask(SIG_SETMASK, &ours, NULL);
     watch->fd = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
     if (watch->fd < 0) {
         return errno;
     }
+    sup->signals = watch;
     watch->owner = sup;
     watch->handle = handle_signal;
     return cgwd_watch_add(sup->loop, watch);

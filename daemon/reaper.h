@@ -9,6 +9,8 @@
  * escapes. */
 int cgwd_reaper_listen(cgwd_supervisor *sup);
 
+/* Take what has been signalled until now. */
+void cgwd_reaper_take(cgwd_supervisor *sup);
 /* Kills every process below this one until none is left. Returns how many
  * could not be ended (they hang in the kernel). */
 int cgwd_reaper_sweep(void);

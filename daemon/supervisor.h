@@ -18,6 +18,7 @@ struct cgwd_generation;
  * globals. */
 typedef struct cgwd_supervisor {
     cgwd_loop *loop;
+    cgwd_watch *signals;        /* the signalfd */
     apr_pool_t *pool;
     const char *library;        /* directory of cgatewayd and bootstrap.py */
     const char *rundir;
@@ -27,10 +28,13 @@ typedef struct cgwd_supervisor {
     uid_t httpd_uid;            /* of httpd's children */
     int64_t born;
     struct cgwd_admin *admin;   /* NULL until the first configuration */
+    pid_t parent;               /* httpd's */
+    int predecessor;            /* CGW_PREDECESSOR_FD, -1: none (any more) */
+    int succeeded;              /* CGW_SUCCEEDED_*; 0: no other takes over */
     int ending;
     int stacks_busy;            /* somebody collects stacks (stacks.c) */
     int unready;                /* told to say so of every group */
-    cgwd_timer end_timer;
+    cgwd_timer end_timer;       /* of ending, or of being succeeded */
 
     cgwd_notify *notify;        /* NULL: the system has none left */
     int64_t overflow_said;

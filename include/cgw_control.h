@@ -56,15 +56,31 @@
  *    the supervisor means the same as DRAIN.
  */
 
+/*
+ * 3. cgatewayd <-> its successor. At graceful httpd's parent finds another
+ *    cgatewayd on disk, or is itself of another version now: it starts that one
+ *    beside the running one, and, when the new one has taken the configuration,
+ *    tells the old one with CGW_SUCCESSION_SIGNAL and a value of enum
+ *    cgw_succession. The new one does the same when its groups serve. This
+ *    section stays as it is, whatever CGW_CONTROL_VERSION is.
+ *
+ *      cgatewayd <runtime dir> [<pid of the predecessor>]
+ *
+ *    with a pidfd of the predecessor as descriptor CGW_PREDECESSOR_FD.
+ */
+
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef CGW_CONTROL_VERSION /* tests build another one */
 #define CGW_CONTROL_VERSION 5
+#endif
 #define CGW_CONTROL_MAGIC 0x31574743u /* "CGW1" */
 
 /* Descriptors that a program inherits. */
 #define CGW_SUPERVISOR_FD 3   /* cgatewayd: its end to httpd's parent */
 #define CGW_LOCK_FD 4         /* cgatewayd: flock on <runtime dir>/lock */
+#define CGW_PREDECESSOR_FD 5  /* cgatewayd: pidfd of the one before, if any */
 #define CGW_CONTROL_FD 3      /* template, worker: its end to cgatewayd */
 #define CGW_LISTEN_FD 4       /* template, worker: the group's socket */
 
@@ -79,6 +95,16 @@ enum cgw_message_type {
 #define X(sym, value) CGW_MSG_##sym = value,
     CGW_MESSAGE_TABLE(X)
 #undef X
+};
+
+/* A real-time signal, so that each one is queued with its value. */
+#define CGW_SUCCESSION_SIGNAL 44
+
+enum cgw_succession {
+    CGW_SUCCEEDED_SHARED = 1,   /* from httpd's parent: another one listens on */
+    CGW_SUCCEEDED_APART = 2,    /* the same sockets, or on others. Serve on; the
+                                   end of the control channel means nothing */
+    CGW_SUCCESSOR_SERVES = 3    /* from that one: drain, then end */
 };
 
 /* The supervisor's question to a process whose import takes too long: it writes
@@ -121,8 +147,9 @@ struct cgw_message {
 
 /* Both wait while the peer's queue is full or empty unless the descriptor is
  * non-blocking. Descriptors are received close-on-exec. Return 0 or an errno:
- * EPIPE at end of file, EPROTO for a malformed message (its descriptors are
- * closed), EAGAIN as usual. Implemented in common/control.c, libc only. */
+ * EPIPE at end of file, EPROTO for a malformed message, EPROTONOSUPPORT for one
+ * of another version (its descriptors are closed in both cases), EAGAIN as
+ * usual. Implemented in common/control.c, libc only. */
 int cgw_message_send(int fd, enum cgw_message_type type, uint64_t arg,
                      const int *fds, int nfds);
 /* As above, with a text of at most CGW_MESSAGE_TEXT_MAX bytes, else EINVAL. */

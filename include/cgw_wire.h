@@ -39,7 +39,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef CGW_WIRE_VERSION /* tests build another one */
 #define CGW_WIRE_VERSION 5
+/* How the names of groups' sockets end. Two versions that cannot talk to each
+ * other must have different ones: httpd's children and workers of both are
+ * there for a while after an upgrade. */
+#define CGW_WIRE_SOCKET ".sock"
+#endif
 #define CGW_FRAME_HEADER_SIZE 8
 #define CGW_FRAME_LAST 0x01
 

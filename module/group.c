@@ -9,6 +9,7 @@
 
 #include "apr_strings.h"
 
+#include "cgw_wire.h"
 #include "check.h"
 #include "definition.h"
 #include "limits.h"
@@ -185,7 +186,7 @@ static void resolve_address(resolver *r, cgwm_group *group)
     cgw_spec *spec = group->spec;
     const char *dir = cgwm_runtime_dir(r->report.main_server, r->p);
 
-    spec->socket = apr_psprintf(r->p, "%s/%s.sock", dir, spec->name);
+    spec->socket = apr_psprintf(r->p, "%s/%s" CGW_WIRE_SOCKET, dir, spec->name);
     group->address.sun_family = AF_UNIX;
     if (strlen(spec->socket) >= sizeof(group->address.sun_path)) {
         cgwm_report_error(&r->report, CGW_LOGNO(0025) "group %s (%s): the path of its "

@@ -31,6 +31,8 @@ struct cgwm_rundir {
 
 typedef struct listener {
     int fd;
+    dev_t dev;   /* of the socket's file */
+    ino_t ino;
     char name[]; /* the hash key: malloced, since groups come and go for as
                     long as httpd runs, and a pool would only grow */
 } listener;
@@ -222,6 +224,7 @@ static apr_status_t bind_socket(int *out, const cgwm_group *group)
 
 static apr_status_t add_listener(cgwm_rundir *dir, const cgwm_group *group)
 {
+    struct stat st;
     const char *name = group->spec->name;
     apr_size_t size = strlen(name) + 1;
     listener *l = malloc(sizeof(*l) + size);
@@ -232,20 +235,28 @@ static apr_status_t add_listener(cgwm_rundir *dir, const cgwm_group *group)
     }
     memcpy(l->name, name, size);
     rv = bind_socket(&l->fd, group);
+    if (rv == APR_SUCCESS && lstat(group->address.sun_path, &st) < 0) {
+        rv = errno;
+        close(l->fd);
+    }
     if (rv != APR_SUCCESS) {
         free(l);
         return rv;
     }
+    l->dev = st.st_dev;
+    l->ino = st.st_ino;
     apr_hash_set(dir->sockets, l->name, APR_HASH_KEY_STRING, l);
     return APR_SUCCESS; /* NOLINT(clang-analyzer-unix.Malloc): in the hash */
 }
 
-/* A socket whose file somebody removed cannot be reached any more. */
-static int is_reachable(const cgwm_group *group)
+/* A socket whose file somebody removed cannot be reached any more; nor one whose
+ * path was another (CGW_WIRE_SOCKET). */
+static int is_reachable(const listener *l, const cgwm_group *group)
 {
     struct stat st;
 
-    return lstat(group->address.sun_path, &st) == 0 && S_ISSOCK(st.st_mode);
+    return lstat(group->address.sun_path, &st) == 0 && st.st_dev == l->dev
+           && st.st_ino == l->ino;
 }
 
 static void drop_listener(cgwm_rundir *dir, listener *l)
@@ -262,7 +273,7 @@ static apr_status_t bind_group(cgwm_rundir *dir, const cgwm_group *group,
                                APR_HASH_KEY_STRING);
     apr_status_t rv;
 
-    if (l && is_reachable(group)) {
+    if (l && is_reachable(l, group)) {
         /* httpd's User, and the size, may be others now */
         rv = set_queue_size(l->fd, group);
         return rv != APR_SUCCESS ? rv : give_to_httpd(group->address.sun_path);

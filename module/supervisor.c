@@ -4,12 +4,9 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,22 +24,31 @@
 
 #include "cgw_control.h"
 #include "cgw_log.h"
+#include "cgw_wire.h"
 #include "config.h"
+#include "launch.h"
 #include "rundir.h"
 
 APLOG_USE_MODULE(cgateway);
 
 #define RETAINED_KEY "mod_cgateway_supervisor"
-/* How long httpd's parent waits for cgatewayd to take a configuration. It
- * answers within milliseconds: only a stopped process takes longer. */
-#define ANSWER_TIMEOUT_SECONDS 10
+/* Of what is retained: another one cannot be taken over. It changes with the
+ * structs below and those of rundir.c. */
+#define LAYOUT 1
+#define FORMER_MAX 16
 
 /* What httpd's parent keeps while its configuration and this very module are
- * unloaded and loaded again. Strings live in the process pool. */
+ * unloaded and loaded again, perhaps in another version. Strings live in the
+ * process pool. */
 typedef struct supervisor {
+    unsigned layout;        /* LAYOUT; stays the first one */
     pid_t parent;           /* httpd's parent: whose descriptors these are */
     pid_t pid;              /* cgatewayd, 0: none */
     int control;            /* our end of its control channel, -1: none */
+    unsigned protocol;      /* CGW_CONTROL_VERSION that it speaks */
+    char sockets[16];       /* CGW_WIRE_SOCKET of its groups */
+    cgwm_program_id program;   /* of its executable file */
+    pid_t former[FORMER_MAX]; /* others that are about to end; 0: none */
     cgwm_rundir *rundir;    /* lock and listening sockets, NULL: none yet */
     apr_pool_t *pool;
 } supervisor;
@@ -53,6 +59,7 @@ static supervisor *retained(server_rec *s)
 
     if (!sup) {
         sup = ap_retained_data_create(RETAINED_KEY, sizeof(*sup));
+        sup->layout = LAYOUT;
         sup->parent = getpid();
         sup->control = -1;
         apr_pool_create(&sup->pool, s->process->pool);
@@ -76,102 +83,23 @@ static const char *library_dir(apr_pool_t *p)
 
 /* ---- spawn ------------------------------------------------------------- */
 
-/* In the child of fork(): async-signal-safe calls only. */
-static void exec_supervisor(const char *program, char *const *argv,
-                            char *const *envp, int control, int lock,
-                            int failure)
+static const char *program_path(apr_pool_t *p)
 {
-    sigset_t none;
-    int devnull;
-
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    setsid(); /* prefork signals its whole process group */
-    /* out of the way of the descriptors that are about to be placed */
-    control = fcntl(control, F_DUPFD_CLOEXEC, 10);
-    lock = fcntl(lock, F_DUPFD_CLOEXEC, 10);
-    failure = fcntl(failure, F_DUPFD_CLOEXEC, 10);
-    devnull = open("/dev/null", O_RDWR);
-    if (control >= 0 && lock >= 0 && failure >= 0 && devnull >= 0
-        && dup2(devnull, STDIN_FILENO) >= 0 && dup2(devnull, STDOUT_FILENO) >= 0
-        && dup2(control, CGW_SUPERVISOR_FD) >= 0 && dup2(lock, CGW_LOCK_FD) >= 0) {
-        execve(program, argv, envp);
-    }
-    int err = errno;
-    if (write(failure, &err, sizeof(err)) < 0) {
-        _exit(126);
-    }
-    _exit(127);
-}
-
-static void set_timeouts(int fd)
-{
-    struct timeval limit = {.tv_sec = ANSWER_TIMEOUT_SECONDS};
-
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-}
-
-/* errno of the exec, 0 where it succeeded (the pipe closed on exec) */
-static int exec_result(int fd)
-{
-    int err = 0;
-    ssize_t n;
-
-    do {
-        n = read(fd, &err, sizeof(err));
-    } while (n < 0 && errno == EINTR);
-    return n == sizeof(err) ? err : 0;
-}
-
-static apr_status_t fork_supervisor(supervisor *sup, const char *program,
-                                    const char *dir, apr_pool_t *ptemp)
-{
-    int pair[2], failure[2], err;
-    const char *tz = getenv("TZ");
-    char *argv[] = {apr_pstrdup(ptemp, program), apr_pstrdup(ptemp, dir), NULL};
-    char *envp[] = {apr_pstrdup(ptemp, "PATH=/usr/local/sbin:/usr/local/bin:"
-                                       "/usr/sbin:/usr/bin:/sbin:/bin"),
-                    tz ? apr_pstrcat(ptemp, "TZ=", tz, NULL) : NULL, NULL};
-
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-        return errno;
-    }
-    if (pipe2(failure, O_CLOEXEC) < 0) {
-        err = errno;
-        close(pair[0]);
-        close(pair[1]);
-        return err;
-    }
-    sup->pid = fork();
-    if (sup->pid == 0) {
-        exec_supervisor(program, argv, envp, pair[1],
-                        cgwm_rundir_lock_fd(sup->rundir), failure[1]);
-    }
-    err = sup->pid < 0 ? errno : 0;
-    close(pair[1]);
-    close(failure[1]);
-    if (!err && (err = exec_result(failure[0])) != 0) {
-        waitpid(sup->pid, NULL, 0);
-    }
-    close(failure[0]);
-    if (err) {
-        close(pair[0]);
-        sup->pid = 0;
-        return err;
-    }
-    sup->control = pair[0];
-    set_timeouts(sup->control);
-    return APR_SUCCESS;
+    return apr_pstrcat(p, library_dir(p), "/cgatewayd", NULL);
 }
 
 static apr_status_t start_supervisor(supervisor *sup, server_rec *s,
-                                     apr_pool_t *ptemp)
+                                     pid_t predecessor, apr_pool_t *ptemp)
 {
-    const char *dir = library_dir(ptemp);
-    const char *program = apr_pstrcat(ptemp, dir, "/cgatewayd", NULL);
-    apr_status_t rv = fork_supervisor(sup, program,
-                                      cgwm_rundir_path(sup->rundir), ptemp);
+    const char *program = program_path(ptemp);
+    cgwm_launch launch = {.program = program,
+                          .rundir = cgwm_rundir_path(sup->rundir),
+                          .lock = cgwm_rundir_lock_fd(sup->rundir),
+                          .predecessor = predecessor};
+    apr_status_t rv;
+
+    cgwm_program_identify(&sup->program, program);
+    rv = cgwm_launch_run(&launch, ptemp);
 
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, CGW_LOGNO(0101)
@@ -180,6 +108,10 @@ static apr_status_t start_supervisor(supervisor *sup, server_rec *s,
                      "executable", program);
         return rv;
     }
+    sup->pid = launch.pid;
+    sup->control = launch.control;
+    sup->protocol = CGW_CONTROL_VERSION;
+    apr_cpystrn(sup->sockets, CGW_WIRE_SOCKET, sizeof(sup->sockets));
     ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, "started %s, pid %ld", program,
                  (long)sup->pid);
     return APR_SUCCESS;
@@ -196,12 +128,13 @@ static void close_control(supervisor *sup)
 /* Ends a supervisor that does not answer; it is our child. */
 static void discard_supervisor(supervisor *sup)
 {
-    close_control(sup);
+    /* first: at the end of its channel it would remove the sockets */
     if (sup->pid > 0) {
         kill(sup->pid, SIGKILL);
         waitpid(sup->pid, NULL, 0);
         sup->pid = 0;
     }
+    close_control(sup);
 }
 
 /* ---- configuration ----------------------------------------------------- */
@@ -334,6 +267,109 @@ static apr_array_header_t *list_groups(server_rec *s, apr_pool_t *ptemp)
     return list;
 }
 
+/* One that was let go has ended: nothing is to be done, but httpd's parent would
+ * wonder whose child that was. */
+static void say_farewell(int reason, void *data, apr_wait_t status)
+{
+    (void)status;
+    if (reason == APR_OC_REASON_DEATH || reason == APR_OC_REASON_LOST) {
+        *(pid_t *)data = 0;
+        apr_proc_other_child_unregister(data);
+    }
+}
+
+/* Until then httpd's parent has to be told after each restart. */
+static void watch_former(supervisor *sup, apr_pool_t *pconf)
+{
+    for (int i = 0; i < FORMER_MAX; i++) {
+        if (sup->former[i]) {
+            apr_proc_t *proc = apr_pcalloc(pconf, sizeof(*proc));
+            proc->pid = sup->former[i];
+            apr_proc_other_child_register(proc, say_farewell, &sup->former[i],
+                                          NULL, pconf);
+        }
+    }
+}
+
+/* With more of them httpd's parent wonders. */
+static void let_end(supervisor *sup, pid_t pid)
+{
+    for (int i = 0; i < FORMER_MAX; i++) {
+        if (!sup->former[i]) {
+            sup->former[i] = pid;
+            return;
+        }
+    }
+}
+
+/* Starts one, beside the predecessor where there is one, and gives it the
+ * configuration. */
+static apr_status_t start_and_configure(supervisor *sup, server_rec *s,
+                                        const apr_array_header_t *groups,
+                                        pid_t predecessor, apr_pool_t *ptemp)
+{
+    apr_status_t rv = start_supervisor(sup, s, predecessor, ptemp);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = send_config(sup, s, groups, CGW_COMMIT_GRACEFUL, ptemp);
+    if (rv != APR_SUCCESS) {
+        discard_supervisor(sup);
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, CGW_LOGNO(0103)
+                     "a new supervisor did not take the configuration: no "
+                     "group can be served; see its messages above. Where "
+                     "mod_cgateway has been upgraded, \"apachectl graceful\" "
+                     "brings module and supervisor together");
+    }
+    return rv;
+}
+
+/* Another version was installed, or this is one. */
+static int is_outdated(const supervisor *sup, apr_pool_t *ptemp)
+{
+    return sup->protocol != CGW_CONTROL_VERSION
+           || !cgwm_program_is(&sup->program, program_path(ptemp));
+}
+
+/* It serves on until the new one does, or ends at once. */
+static void dismiss(const supervisor *former, int commit)
+{
+    int apart = strcmp(former->sockets, CGW_WIRE_SOCKET) != 0;
+    union sigval value = {.sival_int = apart ? CGW_SUCCEEDED_APART
+                                             : CGW_SUCCEEDED_SHARED};
+
+    sigqueue(former->pid, CGW_SUCCESSION_SIGNAL, value);
+    if (commit == CGW_COMMIT_RESTART) {
+        kill(former->pid, SIGTERM);
+    }
+    close(former->control);
+}
+
+/* The supervisor that is installed now takes the place of the running one; that
+ * one goes on where it cannot. */
+static apr_status_t replace_supervisor(supervisor *sup, server_rec *s,
+                                       const apr_array_header_t *groups,
+                                       int commit, apr_pool_t *ptemp)
+{
+    supervisor former = *sup;
+    apr_status_t rv;
+
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "mod_cgateway was upgraded or "
+                 "replaced: another supervisor starts, and every group with it; "
+                 "the former one (pid %ld) serves until then",
+                 (long)former.pid);
+    rv = start_and_configure(sup, s, groups, former.pid, ptemp);
+    if (rv == APR_SUCCESS) {
+        dismiss(&former, commit);
+        let_end(sup, former.pid);
+        return rv;
+    }
+    *sup = former;
+    return sup->protocol == CGW_CONTROL_VERSION
+               ? send_config(sup, s, groups, commit, ptemp) : rv;
+}
+
 /* Gives the running supervisor the configuration; one that is gone or does
  * not answer is replaced, once. */
 static apr_status_t configure(supervisor *sup, server_rec *s, int commit,
@@ -342,6 +378,9 @@ static apr_status_t configure(supervisor *sup, server_rec *s, int commit,
     apr_array_header_t *groups = list_groups(s, ptemp);
     apr_status_t rv;
 
+    if (sup->pid > 0 && is_outdated(sup, ptemp)) {
+        return replace_supervisor(sup, s, groups, commit, ptemp);
+    }
     if (sup->pid > 0) {
         rv = send_config(sup, s, groups, commit, ptemp);
         if (rv == APR_SUCCESS) {
@@ -353,18 +392,7 @@ static apr_status_t configure(supervisor *sup, server_rec *s, int commit,
                      (long)sup->pid);
         discard_supervisor(sup);
     }
-    rv = start_supervisor(sup, s, ptemp);
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    rv = send_config(sup, s, groups, CGW_COMMIT_GRACEFUL, ptemp);
-    if (rv != APR_SUCCESS) {
-        discard_supervisor(sup);
-        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, CGW_LOGNO(0103)
-                     "a new supervisor did not take the configuration: no "
-                     "group can be served; see its messages above");
-    }
-    return rv;
+    return start_and_configure(sup, s, groups, 0, ptemp);
 }
 
 /* ---- life -------------------------------------------------------------- */
@@ -428,32 +456,18 @@ static int commit_kind(void)
                                      : CGW_COMMIT_GRACEFUL;
 }
 
-/* A supervisor that was let go has ended: nothing is to be done, but httpd's
- * parent would wonder whose child that was. */
-static void say_farewell(int reason, void *data, apr_wait_t status)
+static void let_go(supervisor *sup)
 {
-    (void)status;
-    if (reason == APR_OC_REASON_DEATH || reason == APR_OC_REASON_LOST) {
-        apr_proc_other_child_unregister(data);
-    }
-}
-
-static void let_go(supervisor *sup, apr_pool_t *pconf)
-{
-    apr_proc_t *proc = apr_pcalloc(pconf, sizeof(*proc));
-
     close_control(sup);
     if (sup->pid > 0) {
-        proc->pid = sup->pid;
-        apr_proc_other_child_register(proc, say_farewell, proc, NULL, pconf);
+        let_end(sup, sup->pid);
         sup->pid = 0;
     }
 }
 
 /* CGatewayRuntimeDir is another one now. The former supervisor cleans up its
  * directory and ends; everything starts anew in the other one. */
-static void leave_rundir(supervisor *sup, server_rec *s, apr_pool_t *pconf,
-                         apr_pool_t *ptemp)
+static void leave_rundir(supervisor *sup, server_rec *s, apr_pool_t *ptemp)
 {
     const char *path = cgwm_runtime_dir(s, ptemp);
 
@@ -463,7 +477,7 @@ static void leave_rundir(supervisor *sup, server_rec *s, apr_pool_t *pconf,
     ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "the runtime directory moves "
                  "from %s to %s: every group starts anew",
                  cgwm_rundir_path(sup->rundir), path);
-    let_go(sup, pconf);
+    let_go(sup);
     cgwm_rundir_close(sup->rundir);
     sup->rundir = NULL;
 }
@@ -479,15 +493,23 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
         return OK;
     }
     sup = retained(s);
+    if (sup->layout != LAYOUT) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, CGW_LOGNO(0182)
+                     "this version of mod_cgateway cannot take over from the one "
+                     "that started httpd: stop httpd, then start it. Until then "
+                     "the groups are served as they are, without changes");
+        return OK;
+    }
     if (apr_hash_count(cgwm_server_conf_get(s)->groups) == 0 && !sup->rundir) {
         return OK;
     }
-    leave_rundir(sup, s, pconf, ptemp);
+    leave_rundir(sup, s, ptemp);
     rv = cgwm_rundir_prepare(&sup->rundir, s, ptemp, sup->pool);
     if (rv == APR_SUCCESS) {
         rv = configure(sup, s, commit_kind(), ptemp);
     }
     watch(sup, pconf);
+    watch_former(sup, pconf);
     /* Failing here ends httpd. At start that is right; a running httpd serves
      * its other sites on. */
     return rv == APR_SUCCESS || ap_unixd_mpm_get_retained_data()->my_generation > 0
@@ -503,7 +525,7 @@ static void child_init(apr_pool_t *p, server_rec *s)
 
     (void)p;
     (void)s;
-    if (!sup || sup->parent == getpid()) {
+    if (!sup || sup->layout != LAYOUT || sup->parent == getpid()) {
         return; /* no groups, or httpd -X */
     }
     close_control(sup);

@@ -83,6 +83,10 @@ static void malformed_message_is_refused_and_its_descriptors_closed(void **state
     assert_int_equal(cgw_message_recv(pair[1], &msg, fds, NULL), EPROTO);
     assert_int_equal(write(pair[0], &wrong, sizeof(wrong)), sizeof(wrong));
     assert_int_equal(cgw_message_recv(pair[1], &msg, fds, NULL), EPROTO);
+    wrong.magic = CGW_CONTROL_MAGIC;
+    wrong.version = CGW_CONTROL_VERSION + 1;
+    assert_int_equal(write(pair[0], &wrong, CGW_MESSAGE_FIXED), CGW_MESSAGE_FIXED);
+    assert_int_equal(cgw_message_recv(pair[1], &msg, fds, NULL), EPROTONOSUPPORT);
     assert_int_equal(cgw_message_send(pair[0], CGW_MSG_FORK, 0, send,
                                       CGW_MESSAGE_MAX_FDS + 1), EINVAL);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, other), 0);
