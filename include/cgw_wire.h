@@ -190,6 +190,7 @@ enum cgw_wire_status cgw_pair_decode(struct cgw_pair *out,
 #define CGW_REQUEST_ASK        0x0040  /* not for the application: the pairs
                                           cgateway.ask* say what for, a password
                                           is the body (worker's _auth.py) */
+#define CGW_REQUEST_OFFLOAD    0x0080  /* a HEAD with X-Sendfile needs no body */
 
 struct cgw_request {
     uint16_t flags;

@@ -99,6 +99,7 @@ typedef struct cgwm_dir_conf {
     const char *auth_group;
     cgwm_auth_functions *auth_functions;
     apr_interval_time_t auth_cache;
+    apr_array_header_t *sendfile_roots; /* of absolute paths, none: Off */
 } cgwm_dir_conf;
 
 #define CGWM_DEFAULT_PASSWORD_FUNCTION "cgateway.django.auth:check_password"

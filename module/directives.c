@@ -631,5 +631,9 @@ const command_rec cgwm_directives[] = {
     AP_INIT_TAKE1("CGatewayAuthCache", cgwm_set_auth_cache, NULL,
                   RSRC_CONF | ACCESS_CONF,
                   "for how long a checked password counts"),
+    AP_INIT_TAKE_ARGV("CGatewaySendfileRoot", cgwm_set_sendfile_root, NULL,
+                      RSRC_CONF | ACCESS_CONF,
+                      "directories below which the application may name files for "
+                      "httpd to send (X-Sendfile)"),
     {.name = NULL},
 };

@@ -11,6 +11,7 @@
 #include "cgw_clock.h"
 #include "config.h"
 #include "filters.h"
+#include "sendfile.h"
 
 /* Room for the longest name of an environ key that a header can make. */
 #define NAME_MAX_LEN 256
@@ -274,6 +275,7 @@ static uint16_t request_flags(request_rec *r, const cgwm_environ_args *args)
                       | (args->has_body && r->expecting_100
                              ? CGW_REQUEST_CONTINUE : 0)
                       | (args->tell ? CGW_REQUEST_TELL : 0)
+                      | (cgwm_sendfile_allowed(r) ? CGW_REQUEST_OFFLOAD : 0)
                       | CGW_REQUEST_SENDFILE);
 }
 

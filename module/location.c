@@ -31,6 +31,7 @@ void *cgwm_dir_conf_create(apr_pool_t *p, char *dir)
     conf->auth_group = NULL;
     conf->auth_functions = NULL;
     conf->auth_cache = -1;
+    conf->sendfile_roots = NULL;
     return conf;
 }
 
@@ -53,6 +54,7 @@ void *cgwm_dir_conf_merge(apr_pool_t *p, void *base, void *add)
     INHERIT_LIST(error_override);
     INHERIT_LIST(auth_group);
     INHERIT_LIST(auth_functions);
+    INHERIT_LIST(sendfile_roots);
 #undef INHERIT_LIST
     return conf;
 }
@@ -221,4 +223,47 @@ const char *cgwm_set_auth_cache(cmd_parms *cmd, void *dir, const char *time)
     }
     conf->auth_cache = apr_time_from_msec(ms);
     return NULL;
+}
+
+/* ---- CGatewaySendfileRoot -------------------------------------------------- */
+
+static const char *add_root(cmd_parms *cmd, apr_array_header_t *roots,
+                            const char *word)
+{
+    const char *path = ap_server_root_relative(cmd->pool, word);
+    apr_finfo_t info;
+    apr_status_t rv;
+
+    if (!path || !*word) {
+        return apr_psprintf(cmd->pool, CGW_LOGNO(0152) "CGatewaySendfileRoot '%s' is "
+            "not a directory. Write an absolute path, or Off.", word);
+    }
+    rv = apr_stat(&info, path, APR_FINFO_TYPE, cmd->temp_pool);
+    if (rv != APR_SUCCESS || info.filetype != APR_DIR) {
+        return apr_psprintf(cmd->pool, CGW_LOGNO(0155) "CGatewaySendfileRoot %s: %s "
+            "is not a directory that exists. Create it, or correct the path.", word,
+            path);
+    }
+    APR_ARRAY_PUSH(roots, const char *) = path;
+    return NULL;
+}
+
+/* Off, or directories; they add up. */
+const char *cgwm_set_sendfile_root(cmd_parms *cmd, void *dir, int argc,
+                                   char *const argv[])
+{
+    cgwm_dir_conf *conf = dir;
+    const char *error = argc > 0 ? NULL : add_root(cmd, NULL, "");
+
+    if (!conf->sendfile_roots) {
+        conf->sendfile_roots = apr_array_make(cmd->pool, 2, sizeof(const char *));
+    }
+    if (argc == 1 && !apr_cstr_casecmp(argv[0], "Off")) {
+        apr_array_clear(conf->sendfile_roots);
+        return NULL;
+    }
+    for (int i = 0; i < argc && !error; i++) {
+        error = add_root(cmd, conf->sendfile_roots, argv[i]);
+    }
+    return error;
 }

@@ -19,5 +19,7 @@ const char *cgwm_set_auth_group(cmd_parms *cmd, void *dir, const char *name);
 const char *cgwm_set_auth_functions(cmd_parms *cmd, void *dir,
                                     const char *password, const char *groups);
 const char *cgwm_set_auth_cache(cmd_parms *cmd, void *dir, const char *time);
+const char *cgwm_set_sendfile_root(cmd_parms *cmd, void *dir, int argc,
+                                   char *const argv[]);
 
 #endif

@@ -87,6 +87,10 @@ static void take_head(cgwm_response *res, const uint8_t *payload, size_t len)
         res->override = head.status;
         return;
     }
+    if (cgwm_sendfile_take(&res->named, &head, r)) {
+        res->expected = CGW_LENGTH_UNKNOWN; /* its body is dropped */
+        return;
+    }
     cgwm_head_apply(&head, r);
     res->started = 1;
     res->flush_due = 1;
@@ -154,6 +158,28 @@ static void keep_file(cgwm_response *res, int fd, apr_off_t offset,
         apr_bucket *b = APR_BRIGADE_FIRST(res->bb);
         APR_BUCKET_REMOVE(b);
         keep(res, b);
+    }
+}
+
+/* The file that the application named is the response. */
+static void send_named(cgwm_response *res)
+{
+    int fd;
+    apr_off_t length;
+    int status = cgwm_sendfile_open(&res->named, res->r, res->group, &fd, &length);
+
+    if (status != OK) {
+        fail(res, status);
+        return;
+    }
+    res->started = 1;
+    res->received = 0;
+    check_conditions(res);
+    if (res->started && !res->head_only && length > 0) {
+        keep_file(res, fd, 0, length);
+    }
+    else {
+        close(fd);
     }
 }
 
@@ -278,6 +304,9 @@ static void take_end(cgwm_response *res)
         return;
     }
     res->state = CGWM_RESPONSE_COMPLETE;
+    if (res->named.path) {
+        send_named(res);
+    }
 }
 
 static void take_frame(cgwm_response *res, const struct cgw_frame *frame,

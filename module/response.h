@@ -9,6 +9,7 @@
 
 #include "inbox.h"
 #include "outbox.h"
+#include "sendfile.h"
 
 /* Of a 503 that the gateway answers, in seconds. */
 #define CGWM_RETRY_AFTER "5"
@@ -30,6 +31,7 @@ typedef struct cgwm_response {
     int head_only;           /* the body goes nowhere */
     int started;             /* a head was taken over into r */
     int override;            /* httpd's page for this status is the answer; 0 */
+    cgwm_named_file named;   /* httpd sends it once the application is done */
     int status;              /* FAILED before the head: HTTP status */
     apr_uint64_t expected;   /* Content-Length or CGW_LENGTH_UNKNOWN */
     apr_uint64_t received;   /* body bytes so far */

@@ -71,6 +71,7 @@ static int put_header(struct cgww_head *head, PyObject *item, PyObject *name,
     if (cgw_header_is(n, (size_t)nlen, "Content-Length")) {
         return take_content_length(head, name_text, value_text, v, (size_t)vlen);
     }
+    head->names_file |= cgw_header_is(n, (size_t)nlen, "X-Sendfile");
     cgw_put_pair(head->buf, CGW_KEY_LITERAL, n, (size_t)nlen, v,
                  (size_t)vlen);
     return 0;
@@ -160,6 +161,7 @@ int cgww_head_take(struct cgww_head *head, PyObject *status,
 {
     head->buf->len = 0;
     head->length = CGW_LENGTH_UNKNOWN;
+    head->names_file = false;
     if (take_status(head, status) != 0 || take_headers(head, headers) != 0) {
         return -1;
     }

@@ -8,6 +8,8 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <stdbool.h>
+
 #include "cgw_wire.h"
 
 struct cgww_head {
@@ -16,6 +18,7 @@ struct cgww_head {
     uint16_t status;
     size_t reason_len;
     uint64_t length;            /* Content-Length or CGW_LENGTH_UNKNOWN */
+    bool names_file;            /* by X-Sendfile */
 };
 
 /* Take over a status ("NNN Reason") and a list of (name, value), in place of

@@ -26,7 +26,7 @@ struct cgww_response {
     enum cgww_response_state state;
     struct cgww_head head;      /* in thread->head, from SET on */
     uint64_t sent;
-    bool bodiless;              /* HEAD, 204 or 304 */
+    bool bodiless;              /* HEAD, 204, 304, or X-Sendfile */
     bool broken;                /* httpd has hung up: send nothing more */
     bool invalid;               /* the exception set is our own finding */
 };

@@ -51,7 +51,9 @@ static int set_response(struct cgww_request *r, PyObject *status,
         return -1;
     }
     res->bodiless = cgw_status_bodiless(res->head.status)
-                    || (r->wire.flags & CGW_REQUEST_HEAD_ONLY);
+                    || (r->wire.flags & CGW_REQUEST_HEAD_ONLY)
+                    || (res->head.names_file
+                        && (r->wire.flags & CGW_REQUEST_OFFLOAD));
     res->state = CGWW_RESPONSE_SET;
     return 0;
 }

@@ -663,6 +663,21 @@ def test_error_override_of_what_is_no_error(config, words, bad):
         "CGW0150", f"CGatewayErrorOverride '{bad}'", "from 400 to 599", "On", "Off")
 
 
+def test_sendfile_roots_are_directories(config):
+    config.mkdir("files")
+    path = config.touch("files/file")
+    config.test(config.vhost("CGatewayApplication x", "CGatewaySendfileRoot files",
+                             "CGatewaySendfileRoot Off")).accepted()
+    config.test(config.vhost("CGatewayApplication x",
+                             "CGatewaySendfileRoot files files/nothing")).refused(
+        "CGW0155", "CGatewaySendfileRoot files/nothing: ", "is not a directory")
+    config.test(config.vhost("CGatewayApplication x",
+                             f'CGatewaySendfileRoot "{path}"')).refused(
+        "CGW0155", f"CGatewaySendfileRoot {path}: {path} is not a directory")
+    config.test(config.vhost("CGatewayApplication x", "CGatewaySendfileRoot")).refused(
+        "CGW0152", "CGatewaySendfileRoot '' is not a directory", "Off")
+
+
 # ---- environment ------------------------------------------------------------------
 
 def test_missing_env_file(config):
