@@ -171,6 +171,7 @@ static void destroy(cgwd_group *group)
     cgwd_group_set_refusing(group, 0);
     cgwd_timer_clear(group->sup->loop, &group->retry);
     cgwd_trigger_stop(&group->trigger);
+    cgwd_mounts_close(&group->mounts);
     apr_hash_set(group->sup->groups, group->name, APR_HASH_KEY_STRING, NULL);
     cgwd_confine_forget(group->spec);
     close(group->listener);
@@ -231,6 +232,7 @@ void cgwd_group_create(cgwd_supervisor *sup, apr_pool_t *spec_pool,
     group->name = apr_pstrdup(pool, spec->name);
     group->seen = 1;
     group->retry.owner = group;
+    group->mounts = (cgwd_mounts)CGWD_MOUNTS_NONE;
     cgwd_queue_init(&group->queue, sup->loop, group->name);
     cgwd_demand_init(&group->demand, group);
     cgwd_trigger_init(&group->trigger, group);

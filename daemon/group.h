@@ -7,6 +7,7 @@
 #include "backoff.h"
 #include "demand.h"
 #include "generation.h"
+#include "mounts.h"
 #include "trigger.h"
 
 /* How long a group that the configuration no longer has goes on serving:
@@ -30,6 +31,7 @@ typedef struct cgwd_group {
     const char *name;
     const char *digest;
     int listener, log;          /* ours */
+    cgwd_mounts mounts;         /* the file system of its processes */
     dev_t socket_dev;           /* of the socket's file */
     ino_t socket_ino;
     unsigned last_number;

@@ -562,37 +562,70 @@ static void cgroup_failed(const cgwd_generation *gen, const char *what, int err)
              gen->group->name, what, strerror(err));
 }
 
+/* Whether the group's file system is as its configuration wants it. */
+static int prepare_mounts(const cgwd_generation *gen, apr_pool_t *p)
+{
+    const char *step = "";
+    int err = cgwd_mounts_prepare(&gen->group->mounts, gen->spec, &step, p);
+
+    if (err) {
+        cgwd_log(gen->group->log, CGWD_ERROR, CGW_LOGNO(0214)
+                 "%s: cannot make the file system of its processes: %s: %s; it is "
+                 "tried again. Correct or remove CGatewayPrivateTmp, "
+                 "CGatewayReadOnlySystem or CGatewayAllowWrite", gen->group->name,
+                 step, strerror(err));
+    }
+    return !err;
+}
+
+/* Fork and exec; -1 with errno where there is no process. */
+static pid_t exec(const cgwd_generation *gen, const struct ends *ends,
+                  apr_pool_t *p)
+{
+    const char *what = NULL;
+    cgwd_spawn spawn = {.spec = gen->spec, .library = gen->sup->library,
+                        .control = ends->control[1], .output = ends->output[1],
+                        .listener = gen->group->listener,
+                        .mounts = gen->group->mounts.ns,
+                        .descriptors = gen->sup->descriptors};
+    pid_t pid = cgwd_spawn_exec(&spawn, &what, p);
+    int err = errno;
+
+    if (pid < 0 && what) {
+        cgroup_failed(gen, what, err);
+    }
+    errno = err;
+    return pid;
+}
+
 cgwd_process *cgwd_process_exec(cgwd_generation *gen)
 {
     struct ends ends;
     cgwd_process *proc = NULL;
     apr_pool_t *ptemp;
-    const char *what = NULL;
     int err = open_ends(&ends);
-    pid_t pid;
+    pid_t pid = 0;
 
     if (err) {
         cannot_start(gen, err);
         return NULL;
     }
     apr_pool_create(&ptemp, gen->pool);
-    cgwd_spawn spawn = {.spec = gen->spec, .library = gen->sup->library,
-                        .control = ends.control[1], .output = ends.output[1],
-                        .listener = gen->group->listener,
-                        .descriptors = gen->sup->descriptors};
-    pid = cgwd_spawn_exec(&spawn, &what, ptemp);
-    err = errno;
-    if (pid < 0 && what) {
-        cgroup_failed(gen, what, err);
+    if (prepare_mounts(gen, ptemp)) {
+        pid = exec(gen, &ends, ptemp);
+        err = errno;
     }
     apr_pool_destroy(ptemp);
     close(ends.control[1]);
     close(ends.output[1]);
     if (pid > 0) {
         proc = create(gen, &ends, CGWD_PROCESS_STARTING, pid);
+        err = ENOMEM;
     }
     if (!proc) {
-        cannot_start(gen, pid < 0 ? err : ENOMEM);
+        if (pid) {
+            cannot_start(gen, err);
+        }
         close(ends.control[0]);
         close(ends.output[0]);
     }
@@ -642,7 +675,11 @@ cgwd_process *cgwd_process_fork(cgwd_generation *gen)
         err = ENOMEM;
     }
     if (!proc) {
-        cannot_start(gen, err);
+        /* without its channel the template has just died, which is said, and
+         * another one started, once it is reaped */
+        if (err != EPIPE && err != EBADF) {
+            cannot_start(gen, err);
+        }
         cgwd_board_close(&board);
         close(ends.control[0]);
         close(ends.output[0]);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/close_range.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 #include "cgw_control.h"
 #include "confine.h"
 #include "environment.h"
+#include "landlock.h"
+#include "seccomp.h"
 
 #define GROUPS_MAX 256
 #define FIRST_SPARE_FD 10
@@ -28,6 +31,7 @@ struct plan {
     gid_t groups[GROUPS_MAX];
     int ngroups;
     cgwd_confine confine;
+    apr_array_header_t *landlock;   /* NULL: none */
 };
 
 static const char *const preload_names[] = {
@@ -40,6 +44,7 @@ static char **make_argv(const cgwd_spawn *spawn, apr_pool_t *p)
 {
     const cgw_spec *spec = spawn->spec;
     apr_array_header_t *argv = apr_array_make(p, 8, sizeof(char *));
+    struct stat st;
 
 #define ARG(s) APR_ARRAY_PUSH(argv, char *) = apr_pstrdup(p, s)
     ARG(spec->python);
@@ -48,6 +53,9 @@ static char **make_argv(const cgwd_spawn *spawn, apr_pool_t *p)
     ARG(spec->application);
     ARG(apr_ltoa(p, (long)spec->threads));
     ARG(apr_ltoa(p, (long)spec->processes_max));
+    if (stat(spec->socket, &st) == 0) {
+        ARG(apr_psprintf(p, "--owner=%ld", (long)st.st_uid));
+    }
     ARG(apr_pstrcat(p, "--preload=", preload_names[spec->preload], NULL));
     if (spec->watch_application) {
         ARG("--watch-application");
@@ -87,7 +95,7 @@ _Noreturn static void give_up(const char *step, const char *what)
 
     say("cannot start: ");
     say(step);
-    say(" ");
+    say(what ? " " : "");
     say(what ? what : "");
     say(": ");
     say(reason ? reason : "unknown error");
@@ -123,7 +131,47 @@ static void place_descriptors(const cgwd_spawn *spawn)
         || dup2(listener, CGW_LISTEN_FD) < 0) {
         give_up("placing descriptors", NULL);
     }
-    close_range(CGW_LISTEN_FD + 1, ~0U, 0);
+    /* at exec: the next steps need some of them */
+    close_range(CGW_LISTEN_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+}
+
+/* The file system as the group is to see it. */
+static void enter_file_system(const cgwd_spawn *spawn)
+{
+    const char *root = spawn->spec->chroot;
+
+    if (spawn->mounts >= 0 && setns(spawn->mounts, CLONE_NEWNS) < 0) {
+        give_up("entering", "the group's mount namespace");
+    }
+    if (root && (chroot(root) < 0 || chdir("/") < 0)) {
+        give_up("CGatewayChroot", root);
+    }
+}
+
+static int open_landlock(const cgw_spec *spec, const struct plan *plan)
+{
+    const char *at;
+    int ruleset;
+
+    if (!plan->landlock) {
+        return -1;
+    }
+    ruleset = cgwd_landlock_open(spec, plan->landlock, &at);
+    if (ruleset < 0) {
+        give_up("CGatewayAllowRead, CGatewayAllowWrite", at);
+    }
+    return ruleset;
+}
+
+/* The last step before the application's code. */
+static void confine(const cgw_spec *spec, int ruleset)
+{
+    if (ruleset >= 0 && cgwd_landlock_apply(ruleset) < 0) {
+        give_up("CGatewayAllowRead, CGatewayAllowWrite", NULL);
+    }
+    if (spec->syscall_filter && cgwd_seccomp_apply() < 0) {
+        give_up("CGatewaySyscallFilter", NULL);
+    }
 }
 
 static void become_user(const cgw_spec *spec, const struct plan *plan)
@@ -158,15 +206,18 @@ _Noreturn static void child(const cgwd_spawn *spawn, const struct plan *plan)
 {
     const cgw_spec *spec = spawn->spec;
     const char *failed;
+    int ruleset;
 
     reset_signals();
     place_descriptors(spawn);
+    enter_file_system(spawn);
     setsid();
     setrlimit(RLIMIT_NOFILE, &spawn->descriptors);
     failed = cgwd_confine_apply(&plan->confine);
     if (failed) {
         give_up(failed, NULL);
     }
+    ruleset = open_landlock(spec, plan);
     become_user(spec, plan);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
         give_up("giving up privileges", NULL);
@@ -175,6 +226,7 @@ _Noreturn static void child(const cgwd_spawn *spawn, const struct plan *plan)
         umask((mode_t)spec->umask);
     }
     enter_directory(spec);
+    confine(spec, ruleset);
     execve(plan->argv[0], plan->argv, plan->envp);
     give_up("CGatewayPython", plan->argv[0]);
 }
@@ -196,6 +248,7 @@ pid_t cgwd_spawn_exec(const cgwd_spawn *spawn, const char **what, apr_pool_t *p)
         return -1;
     }
     *what = NULL;
+    plan.landlock = cgwd_landlock_plan(spawn->spec, spawn->library, p);
     pid = fork();
     if (pid == 0) {
         child(spawn, &plan);

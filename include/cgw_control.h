@@ -169,6 +169,8 @@ const char *cgw_message_name(unsigned type);
  *
  * Options begin with "--", entries with "/":
  *
+ *   --owner=<uid>          the user whose connections bring requests: the owner
+ *                          of the group's socket, httpd's User
  *   --preload=<name>       of CGW_PRELOAD_TABLE (cgw_spec.h)
  *   --watch-application    reload when the application's file changes
  *   --watch=<file>         reload when this file changes

@@ -52,6 +52,9 @@ enum cgw_preload {
     X(nice, CGW_NICE_INHERITED)                                               \
     X(reload_on_graceful, 1)    /* 1 always, 0 only when changed */           \
     X(watch_application, 1)     /* its file changing means a reload */        \
+    X(private_tmp, 0)           /* bytes; 0: the machine's own /tmp */        \
+    X(read_only_system, 0)      /* a file system that is read-only */         \
+    X(syscall_filter, 0)        /* the default filter of system calls */      \
     X(log_level, 4)             /* LogLevel cgateway: of the owner */
 
 /* X(field) -- the single strings of a spec; NULL when not configured */
@@ -65,6 +68,7 @@ enum cgw_preload {
     X(home)                     /* home directory of that user */             \
     X(cpus)                     /* cgw_cpus.h; NULL: all */                   \
     X(cgroup_dir)               /* to be made and joined; NULL: none */       \
+    X(chroot)                   /* the root directory of the processes */     \
     X(socket)                   /* absolute path of the listening socket */
 
 /* X(field) -- lists of strings */
@@ -74,7 +78,9 @@ enum cgw_preload {
     X(groups)                   /* gids of the user, where uid is given */    \
     X(limits)                   /* "RLIMIT_* soft hard", numbers, -1: none */ \
     X(cgroup)                   /* "memory.max=1048576": its settings */      \
-    X(watch)                    /* files whose change means a reload */
+    X(watch)                    /* files whose change means a reload */       \
+    X(allow_read)               /* all that may be read; empty: everything */ \
+    X(allow_write)              /* all that may be written, alike */
 
 typedef struct cgw_spec {
 #define X(field, def) int64_t field;
@@ -88,7 +94,7 @@ typedef struct cgw_spec {
 #undef X
 } cgw_spec;
 
-#define CGW_SPEC_VERSION 6
+#define CGW_SPEC_VERSION 7
 #define CGW_DIGEST_HEX 40   /* SHA-1 in hexadecimal, without the NUL */
 
 /* A spec with its defaults; lists are empty arrays. Never NULL. */

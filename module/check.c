@@ -8,6 +8,7 @@
 
 #include "apr_strings.h"
 
+#include "sandbox.h"
 #include "parse.h"
 #include "user.h"
 
@@ -74,7 +75,7 @@ static void check_import_paths(cgwm_report *report, const cgwm_definition *def,
         check_import_path(report, spec, &(named_path){
             .said = apr_psprintf(report->p, "CGatewayPath %s (%s)", word->value,
                                  word->where),
-            .path = word->value,
+            .path = cgwm_inside(spec, word->value, report->p),
         });
     }
 }
@@ -85,7 +86,7 @@ static void check_application(cgwm_report *report, const cgwm_definition *def,
     struct stat st;
     named_path named = {
         cgwm_definition_quote(def, CGWM_APPLICATION, report->p),
-        cgwm_application_file(spec->application, report->p)
+        cgwm_inside(spec, cgwm_application_file(spec->application, report->p), report->p)
     };
 
     if (!cgwm_is_application_file(spec->application)) {
@@ -111,13 +112,12 @@ static void check_interpreter(cgwm_report *report, const cgwm_definition *def,
                               const cgw_spec *spec)
 {
     struct stat st;
-    named_path named = {
-        cgwm_definition_quote(def, CGWM_PYTHON, report->p), spec->python
-    };
+    named_path named = {.said = cgwm_definition_quote(def, CGWM_PYTHON, report->p)};
 
     if (!spec->python) {
         return;     /* reported where it was looked for */
     }
+    named.path = cgwm_inside(spec, spec->python, report->p);
     if (stat(named.path, &st)) {
         cgwm_report_error(report, CGW_LOGNO(0040) "group %s: %s: the interpreter %s "
             "cannot be used: %s. Create the virtual environment (python3 -m venv), or "
@@ -141,7 +141,8 @@ static void check_watch(cgwm_report *report, const cgwm_definition *def,
 
     for (int i = 0; i < def->watch->nelts; i++) {
         const cgwm_word *word = &APR_ARRAY_IDX(def->watch, i, cgwm_word);
-        const char *dir = ap_make_dirstr_parent(report->p, word->value);
+        const char *dir = cgwm_inside(spec, ap_make_dirstr_parent(report->p, word->value),
+                                      report->p);
 
         if (stat(dir, &st) || !S_ISDIR(st.st_mode)) {
             cgwm_report_error(report, CGW_LOGNO(0181) "group %s: CGatewayWatch %s (%s): "
@@ -188,10 +189,11 @@ void cgwm_check_group(cgwm_report *report, const cgwm_definition *def,
     check_import_paths(report, def, spec);
     check_watch(report, def, spec);
     check_queue(report, def, spec);
+    cgwm_check_sandbox(report, def, spec);
     if (spec->directory) {
         check_directory(report, spec, &(named_path){
             .said = cgwm_definition_quote(def, CGWM_DIRECTORY, report->p),
-            .path = spec->directory,
+            .path = cgwm_inside(spec, spec->directory, report->p),
         });
     }
 }

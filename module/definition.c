@@ -39,6 +39,8 @@ cgwm_definition *cgwm_definition_create(const char *name, const char *where,
     def->env_files = apr_array_make(p, 1, sizeof(cgwm_word));
     def->pass_env = apr_array_make(p, 1, sizeof(cgwm_word));
     def->watch = apr_array_make(p, 1, sizeof(cgwm_word));
+    def->allow_read = apr_array_make(p, 1, sizeof(cgwm_word));
+    def->allow_write = apr_array_make(p, 1, sizeof(cgwm_word));
     return def;
 }
 

@@ -70,7 +70,20 @@
     X(RELOAD_ON_GRACEFUL, "CGatewayReloadOnGraceful", reload, 1, 1,           \
       reload_on_graceful, 0, 1, "always or changed")                          \
     X(WATCH, "CGatewayWatch", watch, 1, CGWM_ANY_WORDS, watch, 0, 0,          \
-      "On, Off or files: reload when one of them changes")
+      "On, Off or files: reload when one of them changes")                    \
+    X(PRIVATE_TMP, "CGatewayPrivateTmp", private_tmp, 1, 1, private_tmp,      \
+      1 << 20, (int64_t)1 << 40, "On, Off or a size: a /tmp of the group's own") \
+    X(READ_ONLY_SYSTEM, "CGatewayReadOnlySystem", flag, 1, 1,                 \
+      read_only_system, 0, 1, "On or Off: the file system is read-only")      \
+    X(ALLOW_READ, "CGatewayAllowRead", path, 1, CGWM_ANY_WORDS, allow_read,   \
+      0, 0, "files and directories that the workers may read, no others")     \
+    X(ALLOW_WRITE, "CGatewayAllowWrite", path, 1, CGWM_ANY_WORDS,             \
+      allow_write, 0, 0, "files and directories that the workers may write, " \
+      "no others")                                                            \
+    X(SYSCALL_FILTER, "CGatewaySyscallFilter", flag, 1, 1, syscall_filter,    \
+      0, 1, "On or Off: system calls that no application needs are refused")  \
+    X(CHROOT, "CGatewayChroot", file, 1, 1, chroot, 0, 0,                     \
+      "the root directory of the workers")
 
 enum cgwm_field {
 #define X(sym, ...) CGWM_##sym,
@@ -103,7 +116,8 @@ typedef struct cgwm_definition {
     cgw_spec *spec;             /* numbers and single words that were given */
     const char *user, *user_group;      /* CGatewayUser */
     apr_array_header_t *statements;     /* cgwm_statement, in order */
-    apr_array_header_t *path, *env, *env_files, *pass_env, *watch; /* cgwm_word */
+    apr_array_header_t *path, *env, *env_files, *pass_env, *watch,
+        *allow_read, *allow_write;      /* cgwm_word */
     int watch_on;               /* CGatewayWatch On, beside files */
 } cgwm_definition;
 

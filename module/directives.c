@@ -16,6 +16,9 @@
 #include "location.h"
 #include "parse.h"
 
+/* What CGatewayPrivateTmp On stands for. */
+#define PRIVATE_TMP_SIZE ((int64_t)256 << 20)
+
 /* One directive of a group, being set. */
 typedef struct setting {
     cmd_parms *cmd;
@@ -95,12 +98,19 @@ static const char *set_file(const setting *s)
     return error;
 }
 
+static apr_array_header_t *paths_of(const setting *s)
+{
+    return s->field == CGWM_ALLOW_READ    ? s->def->allow_read
+           : s->field == CGWM_ALLOW_WRITE ? s->def->allow_write : s->def->path;
+}
+
 static const char *set_path(const setting *s)
 {
+    apr_array_header_t *paths = paths_of(s);
     const char *error = NULL;
 
     for (int i = 0; i < s->argc && !error; i++) {
-        push_word(s->def->path, absolute(s->name, s->argv[i], s->p, &error),
+        push_word(paths, absolute(s->name, s->argv[i], s->p, &error),
                   s->where);
     }
     return error;
@@ -346,6 +356,33 @@ static const char *set_reload(const setting *s)
         return apr_psprintf(s->p, CGW_LOGNO(0014) "%s '%s' is neither always (a "
             "graceful restart reloads the application) nor changed (only when its "
             "configuration changed). Write one of the two.", s->name, s->argv[0]);
+    }
+    return NULL;
+}
+
+static const char *const off_on[] = {"Off", "On", NULL};
+
+static const char *set_flag(const setting *s)
+{
+    if (!choose(s, off_on)) {
+        return apr_psprintf(s->p, CGW_LOGNO(0018) "%s '%s' is neither On nor Off. Write "
+            "one of the two.", s->name, s->argv[0]);
+    }
+    return NULL;
+}
+
+static const char *set_private_tmp(const setting *s)
+{
+    if (choose(s, off_on)) {
+        *s->number *= PRIVATE_TMP_SIZE;
+        return NULL;
+    }
+    if (!cgwm_parse_bytes(s->argv[0], s->number) || *s->number < s->low
+        || *s->number > s->high) {
+        return apr_psprintf(s->p, CGW_LOGNO(0071) "%s '%s' is neither On (up to %d MB), "
+            "nor Off, nor a size from 1M to 1024G. Write for example 512M; it is the "
+            "most memory that the files in the group's own /tmp take.", s->name,
+            s->argv[0], (int)(PRIVATE_TMP_SIZE >> 20));
     }
     return NULL;
 }

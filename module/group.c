@@ -11,6 +11,7 @@
 
 #include "cgw_wire.h"
 #include "check.h"
+#include "sandbox.h"
 #include "definition.h"
 #include "limits.h"
 #include "mount.h"
@@ -97,8 +98,9 @@ static const char *find_on_path(const char *program, apr_pool_t *p)
 
 static const char *default_python(resolver *r, const cgw_spec *spec)
 {
-    const char *python = is_executable_file(SYSTEM_PYTHON)
-                             ? SYSTEM_PYTHON : find_on_path("python3", r->p);
+    const char *python = is_executable_file(cgwm_inside(spec, SYSTEM_PYTHON, r->p))
+                             ? SYSTEM_PYTHON
+                             : spec->chroot ? NULL : find_on_path("python3", r->p);
 
     if (!python) {
         cgwm_report_error(&r->report, CGW_LOGNO(0042) "group %s has no CGatewayPython, "
@@ -119,12 +121,12 @@ static const char *resolve_python(resolver *r, const cgwm_definition *def,
     if (!spec->python) {
         return default_python(r, spec);
     }
-    if (stat(spec->python, &st) || !S_ISDIR(st.st_mode)) {
+    if (stat(cgwm_inside(spec, spec->python, r->p), &st) || !S_ISDIR(st.st_mode)) {
         return spec->python;
     }
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         const char *file = apr_pstrcat(r->p, spec->python, names[i], NULL);
-        if (!stat(file, &st)) {
+        if (!stat(cgwm_inside(spec, file, r->p), &st)) {
             return file;
         }
     }
@@ -149,13 +151,20 @@ static const char *resolve_application(resolver *r, const cgw_spec *spec)
     return file ? file : spec->application;
 }
 
+/* The words that directives of a kind have given. */
+static apr_array_header_t *values(const apr_array_header_t *words, apr_pool_t *p)
+{
+    apr_array_header_t *list = apr_array_make(p, words->nelts + 1, sizeof(const char *));
+
+    for (int i = 0; i < words->nelts; i++) {
+        APR_ARRAY_PUSH(list, const char *) = APR_ARRAY_IDX(words, i, cgwm_word).value;
+    }
+    return list;
+}
+
 static void resolve_path(resolver *r, const cgwm_definition *def, cgw_spec *spec)
 {
-    spec->path = apr_array_make(r->p, 2, sizeof(const char *));
-    for (int i = 0; i < def->path->nelts; i++) {
-        APR_ARRAY_PUSH(spec->path, const char *) =
-            APR_ARRAY_IDX(def->path, i, cgwm_word).value;
-    }
+    spec->path = values(def->path, r->p);
     if (spec->path->nelts) {
         return;
     }
@@ -172,14 +181,6 @@ static void resolve_path(resolver *r, const cgwm_definition *def, cgw_spec *spec
     }
 }
 
-static void resolve_watch(resolver *r, const cgwm_definition *def, cgw_spec *spec)
-{
-    spec->watch = apr_array_make(r->p, 1, sizeof(const char *));
-    for (int i = 0; i < def->watch->nelts; i++) {
-        APR_ARRAY_PUSH(spec->watch, const char *) =
-            APR_ARRAY_IDX(def->watch, i, cgwm_word).value;
-    }
-}
 
 static void resolve_address(resolver *r, cgwm_group *group)
 {
@@ -217,7 +218,9 @@ static cgwm_group *make_group(resolver *r, const cgwm_definition *def,
     spec->application = resolve_application(r, spec);
     spec->python = resolve_python(r, def, spec);
     resolve_path(r, def, spec);
-    resolve_watch(r, def, spec);
+    spec->watch = values(def->watch, r->p);
+    spec->allow_read = values(def->allow_read, r->p);
+    spec->allow_write = values(def->allow_write, r->p);
     resolve_address(r, group);
     cgwm_limits_resolve(&r->report, spec, r->p);
     cgwm_user_resolve(&r->report, def, spec, r->p);

@@ -68,9 +68,7 @@ static supervisor *retained(server_rec *s)
     return sup;
 }
 
-/* The directory of cgatewayd and of the worker's files: <this module's
- * directory>/cgateway. */
-static const char *library_dir(apr_pool_t *p)
+const char *cgwm_library_dir(apr_pool_t *p)
 {
     Dl_info info;
 
@@ -85,7 +83,7 @@ static const char *library_dir(apr_pool_t *p)
 
 static const char *program_path(apr_pool_t *p)
 {
-    return apr_pstrcat(p, library_dir(p), "/cgatewayd", NULL);
+    return apr_pstrcat(p, cgwm_library_dir(p), "/cgatewayd", NULL);
 }
 
 static apr_status_t start_supervisor(supervisor *sup, server_rec *s,

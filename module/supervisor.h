@@ -10,4 +10,8 @@
  * closing of what the parent holds. */
 void cgwm_supervisor_register_hooks(apr_pool_t *p);
 
+/* The directory of cgatewayd and of the worker's files: <this module's
+ * directory>/cgateway. NULL where the module's own file is not known. */
+const char *cgwm_library_dir(apr_pool_t *p);
+
 #endif

@@ -12,8 +12,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,22 +25,6 @@
 /* epoll_wait that took longer than this has waited. */
 #define WAITED_US 20
 
-/* httpd's user owns the socket file, when this user may look at it. */
-static uid_t socket_owner(int listen_fd)
-{
-    struct sockaddr_un address;
-    socklen_t len = sizeof(address) - 1;
-    struct stat st;
-
-    memset(&address, 0, sizeof(address));
-    if (getsockname(listen_fd, (struct sockaddr *)&address, &len) != 0
-        || address.sun_family != AF_UNIX || address.sun_path[0] == '\0'
-        || stat(address.sun_path, &st) != 0) {
-        return geteuid();
-    }
-    return st.st_uid;
-}
-
 static int watch(int epoll_fd, int fd, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.fd = fd};
@@ -50,7 +32,7 @@ static int watch(int epoll_fd, int fd, uint32_t events)
     return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : errno;
 }
 
-int cgww_dispatch_open(struct cgww_dispatch *d, int listen_fd)
+int cgww_dispatch_open(struct cgww_dispatch *d, int listen_fd, uid_t owner)
 {
     int flags = fcntl(listen_fd, F_GETFL);
     int on = 1;
@@ -64,7 +46,7 @@ int cgww_dispatch_open(struct cgww_dispatch *d, int listen_fd)
     d->listen_fd = listen_fd;
     d->empty_at = 0;
     d->busy = false;
-    d->owner = socket_owner(listen_fd);
+    d->owner = owner;
     d->complained = 0;
     atomic_init(&d->draining, false);
     cgww_place_init(&d->place);

@@ -29,8 +29,8 @@ struct cgww_dispatch {
 };
 
 /* listen_fd is shared by the group, is made non-blocking and stays the
- * caller's. 0 or an errno. */
-int cgww_dispatch_open(struct cgww_dispatch *d, int listen_fd);
+ * caller's; owner is the user who may send requests. 0 or an errno. */
+int cgww_dispatch_open(struct cgww_dispatch *d, int listen_fd, uid_t owner);
 
 /* Become the leader and wait for a connection. 0: *fd is one and the caller
  * holds the place, which cgww_dispatch_pass() gives up. ECANCELED: draining;

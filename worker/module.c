@@ -159,17 +159,18 @@ static PyObject *module_configure(PyObject *module, PyObject *args,
                                   PyObject *kw)
 {
     static char *names[] = {"application", "answer", "group", "threads", "processes",
-                            "max_requests", "listen_fd", "board_fd", "report",
+                            "max_requests", "listen_fd", "owner", "board_fd",
+                            "report",
                             "sendable", "gone_error", NULL};
     struct cgww_worker *w = cgww_worker_of(module);
     PyObject *application, *answer, *group, *report, *sendable, *gone_error;
     unsigned long long max_requests;
-    int threads, processes, listen_fd, board_fd, rv;
+    int threads, processes, listen_fd, owner, board_fd, rv;
 
     if (!PyArg_ParseTupleAndKeywords(
-            args, kw, "OOUiiKiiOOO:configure", names, &application, &answer,
-            &group, &threads, &processes, &max_requests, &listen_fd, &board_fd, &report,
-            &sendable, &gone_error)) {
+            args, kw, "OOUiiKiiiOOO:configure", names, &application, &answer,
+            &group, &threads, &processes, &max_requests, &listen_fd, &owner,
+            &board_fd, &report, &sendable, &gone_error)) {
         return NULL;
     }
     if (w->environ) {
@@ -192,7 +193,8 @@ static PyObject *module_configure(PyObject *module, PyObject *args,
     if (!w->environ) {
         return NULL;
     }
-    if ((rv = cgww_dispatch_open(&w->dispatch, listen_fd)) != 0) {
+    if ((rv = cgww_dispatch_open(&w->dispatch, listen_fd,
+                                 (uid_t)owner)) != 0) {
         errno = rv;
         return PyErr_SetFromErrno(PyExc_OSError);
     }

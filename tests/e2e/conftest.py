@@ -19,11 +19,11 @@ def pytest_runtest_makereport(item, call):
 
 
 @contextlib.contextmanager
-def private(request):
+def private(request, base="/tmp"):
     """An httpd, not started yet. After the test it is stopped, and nothing undeclared
     may be in its logs, no process, socket or shared memory be left."""
     os.umask(0o022)
-    server = Httpd()
+    server = Httpd(base)
     try:
         yield server
         faults = server.check()
@@ -48,6 +48,13 @@ def plain_httpd(request):
     """One without mod_cgateway, to compare with."""
     with private(request) as server:
         server.is_plain = True
+        yield server
+
+
+@pytest.fixture
+def httpd_outside_tmp(request):
+    """One in a place where a group is not allowed to write anyhow."""
+    with private(request, "/var/lib" if AS_ROOT else os.path.expanduser("~")) as server:
         yield server
 
 

@@ -15,6 +15,8 @@ import tempfile
 
 import pytest
 
+from harness import kernel
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("CGW_TEST_BUILD", ROOT / "build")).absolute()
 HTTPD_MODULES = pathlib.Path(subprocess.run(
@@ -87,7 +89,7 @@ class Config:
     def at(self, line):
         return f"{self.file}:{line}"
 
-    def test(self, text, env=None, as_user=None, before=""):
+    def test(self, text, env=None, as_user=None, before="", prefix=(), preexec=None):
         main = self.root / "httpd.conf"
         main.write_text(before + PREAMBLE.format(
             root=self.root, modules=HTTPD_MODULES, module=self.module, user=self.user)
@@ -95,9 +97,9 @@ class Config:
         self.file.write_text(text)
         environ = {"PATH": "/usr/bin:/bin", "ASAN_OPTIONS": "detect_leaks=0",
                    "LD_PRELOAD": os.environ.get("CGW_TEST_PRELOAD", ""), **(env or {})}
-        run = subprocess.run([HTTPD, "-t", "-d", self.root, "-f", main], env=environ,
+        run = subprocess.run([*prefix, HTTPD, "-t", "-d", self.root, "-f", main], env=environ,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                             timeout=60, user=as_user, group=as_user and "nogroup",
+                             timeout=60, preexec_fn=preexec, user=as_user, group=as_user and "nogroup",
                              extra_groups=[] if as_user else None)
         return Result(run.returncode, run.stdout)
 
@@ -206,6 +208,13 @@ def test_every_form_of_every_directive_is_accepted(config):
         "CGatewayMaxLifetime 8760h",
         "CGatewayWatch on",
         "CGatewayWatch ./reload c/touched",
+        "CGatewaySyscallFilter on",
+        "CGatewaySyscallFilter Off",
+        "CGatewayPrivateTmp 1G",
+        "CGatewayPrivateTmp Off",
+        "CGatewayReadOnlySystem off",
+        'CGatewayAllowRead "a b" x.env',
+        "CGatewayAllowWrite c /",
         "</CGatewayGroup>",
         config.vhost("CGatewayMount / one", "CGatewayMount /two one", "<Location /x>",
                      "CGatewayBodyBuffer 1M", "CGatewayPassAuthorization On",
@@ -742,3 +751,83 @@ def test_root_given_to_another_group(config):
     config.test(config.vhost("CGatewayApplication x", "CGatewayMount / g")
                 + "<CGatewayGroup g>\nCGatewayApplication y\n</CGatewayGroup>\n").refused(
         "CGW0062", "CGatewayMount / ", config.at(3), config.at(4), "own group")
+
+
+# ---- what confines a group beyond its user ------------------------------------------
+
+def test_a_flag_that_is_none(config):
+    config.test(config.vhost("CGatewayApplication shop.wsgi", "CGatewaySyscallFilter yes")
+                ).refused("CGW0018", "CGatewaySyscallFilter 'yes'")
+
+
+@pytest.mark.parametrize("size", ["512K", "2048G", "-1", "lots", "0"])
+def test_a_private_tmp_of_no_possible_size(config, size):
+    config.test(config.vhost("CGatewayApplication shop.wsgi", f"CGatewayPrivateTmp {size}")
+                ).refused("CGW0071", f"CGatewayPrivateTmp '{size}'", "512M")
+
+
+@needs_root
+@pytest.mark.parametrize("line", ["CGatewayPrivateTmp On", "CGatewayReadOnlySystem On",
+                                  "CGatewayChroot /usr"])
+def test_what_only_root_can_do(config, line):
+    config.user = ""
+    config.root.chmod(0o777)
+    config.test(config.vhost("CGatewayApplication shop.wsgi", line), as_user=OTHER_USER
+                ).refused("CGW0072", line, config.at(4), "root")
+
+
+@needs_root
+@pytest.mark.parametrize("name", ["CGatewayPrivateTmp", "CGatewayReadOnlySystem"])
+def test_mounts_without_the_capability(config, name):
+    prefix = ["setpriv", "--bounding-set=-sys_admin"]
+    config.test(config.vhost("CGatewayApplication shop.wsgi", f"{name} On"), prefix=prefix
+                ).refused("CGW0073", f"{name} On", config.at(4), "CAP_SYS_ADMIN",
+                          "Operation not permitted")
+
+
+@needs_root
+def test_a_private_tmp_hides_what_the_group_needs(config):
+    config.touch("app.wsgi")
+    result = config.test(config.vhost("CGatewayApplication ./app.wsgi", "CGatewayPrivateTmp On"))
+    assert any(str(config.root / "app.wsgi") in line and config.at(4) in line
+               for line in result.messages("CGW0074")), result.text
+
+
+@pytest.mark.parametrize("name", ["CGatewayAllowRead", "CGatewayAllowWrite"])
+def test_allowed_paths_must_be_there(config, name):
+    config.test(config.vhost("CGatewayApplication shop.wsgi", f"{name} /usr nowhere")
+                ).refused("CGW0075", name, config.root / "nowhere", config.at(4), "No such file")
+
+
+@pytest.mark.parametrize("number, line, log_id", [
+    (kernel.LANDLOCK_CREATE_RULESET, "CGatewayAllowRead /usr", "CGW0076"),
+    (kernel.SECCOMP, "CGatewaySyscallFilter On", "CGW0077"),
+    pytest.param(kernel.MOUNT_SETATTR, "CGatewayReadOnlySystem On", "CGW0073",
+                 marks=needs_root)])
+def test_a_kernel_that_lacks_it(config, number, line, log_id):
+    config.test(config.vhost("CGatewayApplication shop.wsgi", line),
+                preexec=kernel.without(number)
+                ).refused(log_id, line, config.at(4), "Function not implemented", "emove")
+
+
+@needs_root
+def test_a_root_that_is_none(config):
+    config.test(config.vhost("CGatewayApplication shop.wsgi", "CGatewayPython /bin/sh",
+                             "CGatewayChroot nowhere")
+                ).refused("CGW0078", "CGatewayChroot nowhere", config.at(5))
+
+
+@needs_root
+def test_a_root_without_what_a_worker_needs(config):
+    jail = config.mkdir("jail")
+    config.touch("jail/usr/bin/python3", mode=0o755)
+    config.test(config.vhost("CGatewayApplication shop.wsgi", 'CGatewayChroot "jail"')
+                ).refused("CGW0079", jail, "bootstrap.py", config.at(4))
+
+
+@needs_root
+def test_paths_of_a_group_are_below_its_root(config):
+    config.mkdir("jail")
+    config.test(config.vhost("CGatewayApplication shop.wsgi", "CGatewayPython /bin/sh",
+                             'CGatewayChroot "jail"')
+                ).refused("CGW0040", f"{config.root}/jail/bin/sh")

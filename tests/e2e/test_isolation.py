@@ -195,8 +195,9 @@ def test_a_group_that_kills_all_it_can_harms_nobody_else(httpd, as_root):
     httpd.expect_log("CGW0213", "CGW0211")
     killer = run(httpd, "import os, signal\nos.kill(-1, signal.SIGKILL)\n"
                  "result = os.getpid()")
-    until(lambda: len(httpd.group_processes(A)) == 3, "the group's processes to be back")
-    assert before & set(httpd.group_processes(A)) == {killer}
+    until(lambda: len(httpd.group_processes(A)) == 3
+          and before & set(httpd.group_processes(A)) == {killer},
+          "the group's other processes to be replaced")
     assert run(httpd, "result = 'serves'") == "serves"
     assert others == set(httpd.group_processes(B)) | {httpd.supervisor()}
     assert run(httpd, "result = 'serves'", host=B) == "serves"

@@ -97,8 +97,8 @@ class Httpd:
     """Configure with vhost(), main() and load(), then start(). The directory's
     path stays short: the workers' sockets are in it."""
 
-    def __init__(self):
-        self.root = pathlib.Path(tempfile.mkdtemp(prefix="cgw", dir="/tmp"))
+    def __init__(self, base="/tmp"):
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix="cgw", dir=base))
         self.root.chmod(0o711)
         self.port = private_httpd.free_port()
         self.ports = [self.port]

@@ -31,12 +31,15 @@ class Settings:
         self.stacks = None      # descriptor that they are written to
         options = [a for a in arguments[4:] if a.startswith("--")]
         self.preload = "auto"
+        self.owner = os.geteuid()
         self.watch = []
         self.watch_application = "--watch-application" in options
         for option in options:
             name, _, value = option.partition("=")
             if name == "--preload":
                 self.preload = value
+            elif name == "--owner":
+                self.owner = int(value)
             elif name == "--watch":
                 self.watch.append(value)
         self.path = [a for a in arguments[4:] if not a.startswith("--")]
@@ -183,6 +186,8 @@ def _leftovers():
     """What the import left behind that a copy of this process would lack, or
     share with it: texts. A thread would be missing in the copy, a connection
     would have two users."""
+    if not os.path.isdir("/proc/self/task"):
+        return ["what cannot be seen, since there is no /proc here"]
     found = []
     tasks = len(os.listdir("/proc/self/task")) - 1
     if tasks:
@@ -334,8 +339,8 @@ def _serve(settings, application, max_requests, board):
     _cgateway.configure(
         application=application, answer=_auth.answer, group=settings.group,
         threads=settings.threads, processes=settings.processes,
-        max_requests=max_requests, listen_fd=LISTEN_FD, board_fd=board,
-        report=_report.describe,
+        max_requests=max_requests, listen_fd=LISTEN_FD, owner=settings.owner,
+        board_fd=board, report=_report.describe,
         sendable=_files.sendable, gone_error=cgateway.ClientDisconnected)
     os.close(board)
     os.register_at_fork(after_in_child=_forget_in_child)

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "mounts.h"
+
+#include <apr_strings.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+/* What stays writable in a system that is read-only. */
+static const char *const writable[] = {"/dev", "/proc", "/tmp", "/var/tmp"};
+static const char *const temporary[] = {"/tmp", "/var/tmp"};
+
+#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
+
+static const char *below_root(const cgw_spec *spec, const char *path, apr_pool_t *p)
+{
+    return spec->chroot ? apr_pstrcat(p, spec->chroot, path, NULL) : path;
+}
+
+/* ---- inside the new namespace -------------------------------------------- */
+
+static int mount_private_tmp(const cgw_spec *spec, const char **step, apr_pool_t *p)
+{
+    const char *options = apr_psprintf(p, "mode=1777,size=%" APR_INT64_T_FMT,
+                                       spec->private_tmp);
+
+    for (size_t i = 0; i < COUNT(temporary); i++) {
+        const char *dir = below_root(spec, temporary[i], p);
+        if (mount("tmpfs", dir, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0
+            && errno != ENOENT) {
+            *step = apr_pstrcat(p, "CGatewayPrivateTmp: mounting ", dir, NULL);
+            return errno;
+        }
+    }
+    return 0;
+}
+
+/* A directory or file whose mounts keep their own flags. */
+typedef struct kept {
+    const char *path;
+    int tree;
+} kept;
+
+static int keep(apr_array_header_t *list, const char *path)
+{
+    int tree = open_tree(AT_FDCWD, path,
+                         OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+
+    if (tree >= 0) {
+        APR_ARRAY_PUSH(list, kept) = (kept){.path = path, .tree = tree};
+    }
+    return tree < 0 ? errno : 0;
+}
+
+static int keep_all(apr_array_header_t *list, const cgw_spec *spec,
+                    const char **step, apr_pool_t *p)
+{
+    for (size_t i = 0; i < COUNT(writable); i++) {
+        keep(list, below_root(spec, writable[i], p));   /* where there is one */
+    }
+    for (int i = 0; i < spec->allow_write->nelts; i++) {
+        const char *path = below_root(spec, APR_ARRAY_IDX(spec->allow_write, i,
+                                                          const char *), p);
+        int err = keep(list, path);
+        if (err) {
+            *step = apr_pstrcat(p, "CGatewayAllowWrite ", path, NULL);
+            return err;
+        }
+    }
+    return 0;
+}
+
+/* Puts back what was kept, and closes it all. */
+static int put_back(apr_array_header_t *list, int err, const char **step)
+{
+    for (int i = 0; i < list->nelts; i++) {
+        kept *k = &APR_ARRAY_IDX(list, i, kept);
+        if (!err && move_mount(k->tree, "", AT_FDCWD, k->path,
+                               MOVE_MOUNT_F_EMPTY_PATH) < 0) {
+            err = errno;
+            *step = k->path;
+        }
+        close(k->tree);
+    }
+    return err;
+}
+
+static int make_read_only(const cgw_spec *spec, const char **step, apr_pool_t *p)
+{
+    struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
+    apr_array_header_t *list = apr_array_make(p, 8, sizeof(kept));
+    int err = keep_all(list, spec, step, p);
+
+    if (!err && mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &read_only,
+                              sizeof(read_only)) < 0) {
+        err = errno;
+        *step = "CGatewayReadOnlySystem";
+    }
+    return put_back(list, err, step);
+}
+
+static int arrange(const cgw_spec *spec, const char **step, apr_pool_t *p)
+{
+    int err = 0;
+
+    /* mounts of the system arrive here, none of these there */
+    if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) {
+        *step = "making mounts private";
+        return errno;
+    }
+    if (spec->private_tmp) {
+        err = mount_private_tmp(spec, step, p);
+    }
+    if (!err && spec->read_only_system) {
+        err = make_read_only(spec, step, p);
+    }
+    return err;
+}
+
+/* ---- making the namespace ------------------------------------------------- */
+
+/* The namespace's descriptor; or -1 with *err. */
+static int make(const cgw_spec *spec, int *err, const char **step, apr_pool_t *p)
+{
+    int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    int made = -1;
+
+    *step = "a mount namespace";
+    if (home < 0 || unshare(CLONE_NEWNS) < 0) {
+        *err = errno;
+        if (home >= 0) {
+            close(home);
+        }
+        return -1;
+    }
+    *err = arrange(spec, step, p);
+    if (!*err) {
+        made = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+        *err = made < 0 ? errno : 0;
+    }
+    if (setns(home, CLONE_NEWNS) < 0) {
+        abort();    /* the supervisor would go on in a group's file system */
+    }
+    close(home);
+    return made;
+}
+
+static char *wanted(const cgw_spec *spec, apr_pool_t *p)
+{
+    char *text = apr_psprintf(p, "%" APR_INT64_T_FMT " %" APR_INT64_T_FMT " %s",
+                              spec->private_tmp, spec->read_only_system,
+                              spec->chroot ? spec->chroot : "");
+
+    return apr_pstrcat(p, text, "\n",
+                       spec->read_only_system
+                           ? apr_array_pstrcat(p, spec->allow_write, '\n') : "", NULL);
+}
+
+int cgwd_mounts_prepare(cgwd_mounts *mounts, const cgw_spec *spec,
+                        const char **step, apr_pool_t *p)
+{
+    char *text = wanted(spec, p);
+    int err = 0, made = -1;
+
+    if (!spec->private_tmp && !spec->read_only_system) {
+        cgwd_mounts_close(mounts);
+        return 0;
+    }
+    if (mounts->made_for && strcmp(mounts->made_for, text) == 0) {
+        return 0;
+    }
+    made = make(spec, &err, step, p);
+    if (made < 0) {
+        return err;
+    }
+    cgwd_mounts_close(mounts);
+    mounts->ns = made;
+    mounts->made_for = strdup(text);
+    return 0;
+}
+
+void cgwd_mounts_close(cgwd_mounts *mounts)
+{
+    if (mounts->ns >= 0) {
+        close(mounts->ns);
+    }
+    free(mounts->made_for);
+    *mounts = (cgwd_mounts)CGWD_MOUNTS_NONE;
+}
