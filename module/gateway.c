@@ -87,10 +87,11 @@ static int is_claimed(const request_rec *r)
     return r->filename == r->handler && is_ours(r->handler);
 }
 
-/* No directory or file walk: there is no file. */
+/* No directory or file walk: there is no file. TRACE stays httpd's, which
+ * answers it from this hook as TraceEnable says. */
 static int map_to_storage(request_rec *r)
 {
-    return is_claimed(r) ? OK : DECLINED;
+    return is_claimed(r) && r->method_number != M_TRACE ? OK : DECLINED;
 }
 
 /* mod_mime would make a type and a handler of the URL's last segment. */
@@ -163,6 +164,9 @@ static int handler(request_rec *r)
 
     if (!is_ours(r->handler)) {
         return DECLINED;
+    }
+    if (r->method_number == M_CONNECT) {
+        return HTTP_METHOD_NOT_ALLOWED; /* 200 would promise a tunnel */
     }
     group = group_of(r);
     if (!group) {

@@ -37,7 +37,6 @@ python3-pytest-xdist: /usr/bin/python3 -c "import xdist"
 python3-venv: /usr/bin/python3 -c "import ensurepip"
 python3-pip: /usr/bin/python3 -m pip --version
 libapache2-mod-wsgi-py3: test -f "$(apxs -q LIBEXECDIR)/mod_wsgi.so"
-libapache2-mod-wsgi-py3: false
 python3-dbg: command -v python3-dbg'
 
 BENCH='wrk: command -v wrk

@@ -62,6 +62,7 @@ static void tell_stderr(struct cgww_request *r, PyObject *bytes)
         Py_DECREF(text);
     }
     cgww_stderr_write(bytes);
+    cgww_stderr_bytes("\n", 1); /* or the supervisor waits for the line's end */
 }
 
 static void report(struct cgww_request *r, PyObject *type, PyObject *value,

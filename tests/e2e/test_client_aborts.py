@@ -270,3 +270,78 @@ def test_a_stream_ends_when_its_client_leaves(httpd, site, marked, leave, path, 
         leave(raw)
         marked(mark)
     assert httpd.get("/ok").status == 200
+
+
+# ---- while the client sends its body ---------------------------------------------------
+
+UPLOAD = '''
+import os
+import pathlib
+
+import cgateway
+
+MARKS = pathlib.Path(os.environ["MARKS"])
+WAYS = {"read": lambda body: body.read(),
+        "pieces": lambda body: list(iter(lambda: body.read(1000), b"")),
+        "more": lambda body: body.read(1 << 30),
+        "readline": lambda body: list(iter(body.readline, b"")),
+        "readlines": lambda body: body.readlines(),
+        "iteration": lambda body: list(body)}
+
+
+def application(environ, start_response):
+    name = environ["PATH_INFO"][1:]
+    (MARKS / "running").touch()
+    try:
+        WAYS[name](environ["wsgi.input"])
+        told = "complete"
+    except Exception as error:
+        told = " ".join([type(error).__module__, type(error).__name__,
+                         str(isinstance(error, OSError)), str(error)])
+        try:
+            environ["wsgi.input"].read()
+            told += " and then complete"
+        except cgateway.ClientDisconnected:
+            pass
+    (MARKS / "new").write_text(told)
+    (MARKS / "new").rename(MARKS / "told")
+    start_response("200 OK", [])
+    return []
+'''
+
+
+@pytest.mark.parametrize("leave", DEPARTURES)
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize("way", ["read", "pieces", "more", "readline", "readlines",
+                                 "iteration"])
+def test_a_body_that_breaks_off_raises_however_it_is_read(httpd, marks, marked, way,
+                                                          chunked, leave):
+    """And goes on to raise: never an end that looks like one."""
+    httpd.wsgi(httpd.app("upload.wsgi", UPLOAD), f'CGatewayEnv MARKS "{marks}"',
+               "CGatewayBodyBuffer 1K 1K")
+    httpd.start()
+    framing = b"Transfer-Encoding: chunked\r\n\r\n1388\r\n" if chunked else \
+        b"Content-Length: 9000\r\n\r\n"
+    raw = httpd.raw()
+    raw.send(b"POST /%s HTTP/1.1\r\nHost: a.example\r\n" % way.encode() + framing
+             + b"a line of text\n" * 200)
+    marked("running")
+    leave(raw)
+    marked("told")
+    told = (marks / "told").read_text()
+    assert told.startswith("cgateway ClientDisconnected True the client disconnected")
+    assert "complete" not in told.replace("before the request body was complete", "")
+    raw.close()
+
+
+@pytest.mark.parametrize("leave", DEPARTURES)
+def test_a_body_that_breaks_off_while_it_is_buffered_runs_nothing(httpd, site, marks,
+                                                                  leave):
+    site()
+    with httpd.raw() as raw:
+        raw.send(b"POST /upload HTTP/1.1\r\nHost: a.example\r\nContent-Length: 100\r\n"
+                 b"\r\nhalf")
+        leave(raw)
+    assert httpd.get("/ok").text == "ok"
+    until(lambda: httpd.access_line("/upload"), "the line of the access log")
+    assert not list(marks.iterdir())

@@ -269,6 +269,155 @@ def test_a_path_that_httpd_refuses_runs_nothing(httpd, site, uri):
     assert seen(httpd) == []
 
 
+@pytest.mark.parametrize("lines, uri, path_info", [
+    (["AllowEncodedSlashes On"], "/a%2Fb", "/a/b"),
+    (["AllowEncodedSlashes NoDecode"], "/a%2Fb", "/a%2Fb"),
+    (["MergeSlashes Off"], "//a///b//", "/a///b//"),
+    ([], "//a///b//", "/a/b/"),
+    ([], "/%2561;p=1/x&y=%26", "/%61;p=1/x&y=&")])
+def test_slashes_are_what_httpd_s_directives_make_of_them(httpd, lines, uri, path_info):
+    httpd.wsgi("info.wsgi", *lines)
+    httpd.start()
+    environ = httpd.get(uri).json()["request"]
+    assert (environ["PATH_INFO"], environ["REQUEST_URI"], environ["RAW_URI"],
+            environ["SCRIPT_NAME"]) == (path_info, uri, uri, "")
+
+
+def test_an_encoded_slash_is_httpd_s_404_by_default(httpd, site):
+    site()
+    httpd.expect_log("AH00026")
+    assert httpd.get("/a%2Fb").status == 404
+    assert seen(httpd) == []
+
+
+def test_the_absolute_form_of_a_request_is_the_same_request(httpd):
+    httpd.wsgi("info.wsgi")
+    httpd.start()
+    received = exchange(httpd, b"GET http://a.example/x%20y?q HTTP/1.1\r\n"
+                        b"Host: other\r\nConnection: close\r\n\r\n")
+    environ = json.loads(received.split(b"\r\n\r\n", 1)[1])["request"]
+    assert (environ["REQUEST_URI"], environ["PATH_INFO"], environ["QUERY_STRING"],
+            environ["SERVER_NAME"]) == ("/x%20y?q", "/x y", "q", "a.example")
+
+
+@pytest.mark.parametrize("request_line, status", [
+    (b"OPTIONS *", 200), (b"GET *", 400), (b"CONNECT a.example:443", 405),
+    (b"GET x", 400)])
+def test_a_request_about_no_path_runs_nothing(httpd, site, request_line, status):
+    """OPTIONS * is about the server, and httpd answers it."""
+    site()
+    httpd.expect_log("AH10244|AH00127|AH0252")
+    received = exchange(httpd, HEAD % request_line + b"Connection: close\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 %d " % status)
+    assert seen(httpd) == []
+
+
+@pytest.mark.parametrize("setting, status", [("On", b"200"), ("Off", b"405")])
+def test_trace_is_httpd_s_and_traceenable_s(httpd, site, setting, status):
+    site(f"TraceEnable {setting}")
+    received = exchange(httpd, HEAD % b"TRACE /x" + b"Connection: close\r\n\r\n")
+    assert received.split()[1] == status
+    assert seen(httpd) == []
+
+
+# ---- long requests ------------------------------------------------------------------
+
+def test_urls_and_headers_reach_the_application_up_to_httpd_s_limits(httpd):
+    httpd.wsgi("info.wsgi")
+    httpd.start()
+    path = "/" + "p" * 4000
+    query = "q" * 4000
+    headers = {f"X-{number}": f"{number}" * 1000 for number in range(80)}
+    headers["X-Long"] = "v" * 8000
+    told = httpd.get(f"{path}?{query}", headers=headers).json()["request"]
+    assert (told["PATH_INFO"], told["QUERY_STRING"]) == (path, query)
+    for name, value in headers.items():
+        assert told["HTTP_" + name.upper().replace("-", "_")] == value
+
+
+def test_what_is_longer_is_refused_by_httpd_and_runs_nothing(httpd, site):
+    site()
+    httpd.expect_log("AH0056|AH10244|AH00036")
+    assert httpd.get("/" + "p" * 9000).status == 414
+    assert httpd.get("/", headers={"X-Long": "v" * 9000}).status == 400
+    many = {f"X-{number}": "1" for number in range(120)}
+    assert httpd.get("/", headers=many).status == 400
+    assert seen(httpd) == []
+
+
+RAISED = ["LimitRequestLine 200000", "LimitRequestFieldSize 1000000",
+          "LimitRequestFields 1000"]
+
+
+def test_raised_limits_are_raised_for_the_application(httpd):
+    httpd.main("\n".join(RAISED))
+    httpd.wsgi("info.wsgi")
+    httpd.start()
+    path, value = "/" + "p" * 99000, "v" * 900000
+    headers = {f"X-{number}": "1" * 1000 for number in range(900)}
+    with httpd.connection() as connection:
+        told = connection.get(f"{path}?{path}", {"X-Long": value}).json()["request"]
+        assert (told["PATH_INFO"], told["QUERY_STRING"]) == (path, path)
+        assert told["HTTP_X_LONG"] == value
+        told = connection.get("/", headers).json()["request"]
+        assert sum(name.startswith("HTTP_X_") for name in told) == 900
+        assert connection.get("/last").json()["request"]["PATH_INFO"] == "/last"
+
+
+def test_more_than_can_be_passed_on_is_a_431_that_says_so(httpd, site):
+    """The frame of a request has a bound, whatever httpd lets through."""
+    httpd.main("\n".join(RAISED))
+    site()
+    httpd.expect_log("CGW0131")
+    headers = {f"X-{number}": "v" * 900000 for number in range(6)}
+    assert httpd.get("/", headers=headers).status == 431
+    assert seen(httpd) == []
+    assert httpd.get("/next").status == 200
+
+
+# ---- trailers, and lengths that contradict -------------------------------------------
+
+@pytest.mark.parametrize("buffer", ["0", "64K"])
+def test_trailers_are_read_and_dropped(httpd, buffer):
+    httpd.wsgi("info.wsgi", f"CGatewayBodyBuffer {buffer}")
+    httpd.start()
+    first = post(b"/", b"Transfer-Encoding: chunked", b"Trailer: X-Evil", body=(
+        b"5\r\nhello\r\n0\r\nX-Evil: 1\r\nContent-Length: 99\r\n\r\n"))
+    received = exchange(httpd, first + GET_SECOND)
+    told = [json.loads(body) for _, body in answers(received, "POST", "GET")]
+    assert (told[0]["body"], told[1]["request"]["PATH_INFO"]) == ("hello", "/second")
+    for each in told:
+        assert not [n for n in each["request"] if n.startswith("HTTP_X_EVIL")]
+        assert each["request"].get("CONTENT_LENGTH", "5") == "5"
+
+
+@pytest.mark.parametrize("buffer", ["0", "64K"])
+def test_chunks_outrank_a_length(httpd, buffer):
+    """RFC 9112, 6.3: what is smuggled behind it is not a request."""
+    httpd.wsgi("info.wsgi", f"CGatewayBodyBuffer {buffer}")
+    httpd.start()
+    received = exchange(httpd, post(
+        b"/", b"Content-Length: 60", b"Transfer-Encoding: chunked",
+        body=b"5\r\nhello\r\n0\r\n\r\n") + GET_SECOND)
+    told = [json.loads(body) for _, body in answers(received, "POST", "GET")]
+    assert told[0]["body"] == "hello"
+    assert told[0]["request"].get("CONTENT_LENGTH", "5") == "5"
+    assert [t["request"]["PATH_INFO"] for t in told[1:]] in ([], ["/second"])
+
+
+@pytest.mark.parametrize("headers", [
+    [b"Content-Length: 5", b"Content-Length: 6"], [b"Content-Length: 5, 6"],
+    [b"Content-Length: +5"], [b"Content-Length: five"], [b"Content-Length: -5"],
+    [b"Transfer-Encoding: gzip, chunked, identity"], [b"Transfer-Encoding: cow"],
+    [b"X Y: 1"], [b"X-Z : 1"], [b": 1"], [b"X-N: a\0b"]])
+def test_headers_that_make_no_sense_are_refused_and_run_nothing(httpd, site, headers):
+    site()
+    httpd.expect_log("AH0\\d+: ")
+    received = exchange(httpd, post(b"/read", *headers, body=b"hello") + GET_SECOND)
+    assert received.split()[1] in (b"400", b"501")
+    assert "/read" not in seen(httpd)
+
+
 # ---- mounts -----------------------------------------------------------------------
 
 @pytest.mark.parametrize("uri, group, script_name, path_info", [

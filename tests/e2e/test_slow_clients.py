@@ -3,9 +3,15 @@
 one thread, whoever else asks is answered while the slow one still reads."""
 
 import hashlib
+import statistics
 import subprocess
+import threading
+import time
 
 import pytest
+
+from harness.httpd import until
+from harness.paths import MPM
 
 APP = '''
 import time
@@ -196,3 +202,62 @@ def test_what_precedes_a_pause_arrives_before_it(one_thread):
         assert b"first\n" in raw.receive_until(b"first\n")
         raw.send(b"go\n")
         assert b"second\n" in raw.receive_all()[0]
+
+
+# ---- two hundred slow uploads ---------------------------------------------------------
+
+UPLOADERS = 200
+
+
+class Trickle:
+    """Clients that each send a kilobyte of their upload every second."""
+
+    def __init__(self, httpd, count):
+        self.stopped = threading.Event()
+        self.clients = [httpd.raw() for _ in range(count)]
+        for client in self.clients:
+            client.send(b"POST /echo HTTP/1.1\r\nHost: a.example\r\n"
+                        b"Connection: close\r\nContent-Length: 1000000\r\n\r\n")
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        while not self.stopped.wait(1):
+            for client in self.clients:
+                client.send(b"x" * 1024)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        self.thread.join()
+        for client in self.clients:
+            client.close()
+
+
+def median_latency(httpd, count=200):
+    times = []
+    with httpd.connection() as connection:
+        for _ in range(count):
+            begun = time.monotonic()
+            assert connection.get("/small").text == "small"
+            times.append(time.monotonic() - begun)
+    return statistics.median(times)
+
+
+@pytest.mark.skipif(MPM == "prefork", reason="httpd needs a process for each client")
+def test_two_hundred_trickling_uploads_do_not_delay_others(httpd):
+    """Two processes of four threads: eight uploads would hold them all, and a request
+    would wait for as long as they take."""
+    httpd.main("ServerLimit 16\nMaxRequestWorkers 512\nMaxSpareThreads 512")
+    httpd.wsgi(httpd.app("slow.wsgi", APP), "CGatewayProcesses 2", "CGatewayThreads 4")
+    httpd.start()
+    median_latency(httpd, 20)
+    unloaded = median_latency(httpd)
+    with Trickle(httpd, UPLOADERS):
+        until(lambda: httpd.clients_read() >= UPLOADERS, "httpd to read all uploads")
+        loaded = median_latency(httpd)
+        assert httpd.connections() <= 8, "no upload has a worker"
+    print("median", loaded, "s beside the uploads,", unloaded, "s without")
+    assert loaded < 10 * unloaded + 0.1

@@ -267,6 +267,13 @@ class Httpd:
             return sum(line.rstrip().endswith(path) and line.split()[5] in ("02", "03")
                        for line in table)
 
+    def clients_read(self):
+        """How many clients' connections httpd has read all bytes from."""
+        with open("/proc/net/tcp", encoding="utf-8") as table:
+            rows = [line.split() for line in table][1:]
+        return sum(row[1].endswith(f":{self.port:04X}") and row[3] == "01"
+                   and row[4].endswith(":00000000") for row in rows)
+
     # ---- requests ----------------------------------------------------------------
 
     def connection(self, host="a.example", port=None, timeout=PATIENCE, tls=None):
