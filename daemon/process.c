@@ -237,7 +237,7 @@ static void bury(cgwd_process *proc)
 static void lost_early(cgwd_process *proc)
 {
     /* else its template has ended, as it was told to */
-    if (cgwd_generation_is_alive(proc->generation)) {
+    if (cgwd_generation_is_alive(proc->generation) && !proc->killed) {
         cgwd_log(log_of(proc), CGWD_ERROR, CGW_LOGNO(0211)
                  "%s: a worker ended right after fork, before it could serve; a "
                  "limit on processes or memory is a likely cause",
@@ -298,6 +298,12 @@ static void start_timed_out(cgwd_process *proc)
 {
     cgwd_generation *gen = proc->generation;
 
+    if (proc->pid == 0) {
+        suspect_template(gen);
+        proc->killed = 1; /* nothing more is to be said of it */
+        control_ended(proc);
+        return;
+    }
     cgwd_log(log_of(proc), CGWD_ERROR, CGW_LOGNO(0220)
              "%s: pid %ld did not get from %s to serving within %ld s; raise "
              "CGatewayStartTimeout if the application needs longer. Output "
@@ -306,10 +312,6 @@ static void start_timed_out(cgwd_process *proc)
              (long)(gen->spec->start_timeout / 1000));
     if (gen->state == CGWD_GENERATION_STARTING) {
         cgwd_generation_start_failed(gen, "CGatewayStartTimeout passed");
-    }
-    else if (proc->pid == 0) {
-        suspect_template(gen);
-        control_ended(proc);
     }
     else {
         cgwd_process_kill(proc);

@@ -26,6 +26,9 @@ APLOG_USE_MODULE(cgateway);
  * mod_reqtimeout must get its turn: how often the body is asked for. */
 #define STREAM_POLL_MS 10
 #define REQTIMEOUT_POLL_MS 500
+/* httpd closes the client's socket under a thread when it is told to stop or
+ * restart, and waits for the thread. */
+#define STOP_POLL_MS 1000
 /* How often an HTTP/2 stream is looked at for whether its client gave it up. */
 #define STREAM_ABORT_POLL_MS 100
 /* A client that ends its direction may still read (nc -N): so long its request
@@ -130,7 +133,7 @@ static void abort_body(exchange *x, int status)
     x->response.body_broken = 1;
     x->body_sent = 1;
     if (!x->half_closed_at) {
-        x->half_closed_at = apr_time_now();
+        x->half_closed_at = (apr_time_t)cgw_clock_us();
     }
 }
 
@@ -281,7 +284,7 @@ static int owes_half_close(const exchange *x)
 static void tell_half_close(exchange *x)
 {
     if (cgwm_place_waits(&x->place, x->fd)) {
-        if (apr_time_now() - x->half_closed_at >= HALF_CLOSED_GRACE) {
+        if ((apr_time_t)cgw_clock_us() - x->half_closed_at >= HALF_CLOSED_GRACE) {
             give_up_client(x, "went away before a worker took its request, "
                               "which is not run");
         }
@@ -299,12 +302,12 @@ static void tell_half_close(exchange *x)
 /* Milliseconds until the worker must be told of a half-closed client. */
 static int grace_left(const exchange *x)
 {
-    apr_time_t left = x->half_closed_at + HALF_CLOSED_GRACE - apr_time_now();
+    apr_time_t left = x->half_closed_at + HALF_CLOSED_GRACE - (apr_time_t)cgw_clock_us();
 
     return left > 0 ? (int)apr_time_as_msec(left) + 1 : 0;
 }
 
-/* Milliseconds that the client may be waited for; -1: as long as it takes. */
+/* Milliseconds that the client may be waited for. */
 static int client_limit(const exchange *x, int awaits_client)
 {
     if (x->client_fd < 0) {
@@ -316,7 +319,7 @@ static int client_limit(const exchange *x, int awaits_client)
         return grace_left(x);
     }
     return awaits_client || cgwm_response_is_due(&x->response)
-               ? REQTIMEOUT_POLL_MS : -1;
+               ? REQTIMEOUT_POLL_MS : STOP_POLL_MS;
 }
 
 static int wait_limit(const exchange *x, int awaits_client)
@@ -324,13 +327,13 @@ static int wait_limit(const exchange *x, int awaits_client)
     int client = client_limit(x, awaits_client);
     int queue = cgwm_place_left(&x->place);
 
-    return client < 0 || (queue >= 0 && queue < client) ? queue : client;
+    return queue >= 0 && queue < client ? queue : client;
 }
 
 /* The client has neither sent nor taken anything: httpd's Timeout applies. */
 static void count_wait(exchange *x, int awaits_client)
 {
-    apr_time_t now = apr_time_now();
+    apr_time_t now = (apr_time_t)cgw_clock_us();
 
     if (!x->waiting_since) {
         x->waiting_since = now;
@@ -378,7 +381,7 @@ static void note_events(exchange *x, const struct pollfd *fds, int awaits_client
         return;
     }
     if (client & POLLRDHUP) {
-        x->half_closed_at = apr_time_now();
+        x->half_closed_at = (apr_time_t)cgw_clock_us();
     }
     x->client_writable = client & POLLOUT;
     if (client & (POLLERR | POLLHUP | POLLNVAL)) {

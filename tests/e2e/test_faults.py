@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever dies, hangs or runs out, under load: exactly what is lost, and that nothing
+else notices."""
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness.ctl import Ctl
+from harness.httpd import until
+from harness.lasting import BROKEN_OFF, Requests
+from harness.openloop import OpenLoop
+from harness.paths import AS_ROOT, HTTPD_USER, PATIENCE, soak
+
+
+@pytest.fixture
+def site(httpd, marks):
+    """Starts the application, and waits for its workers."""
+    def start(*lines, processes=2):
+        httpd.wsgi("faults.wsgi", f'CGatewayEnv MARKS "{marks}"',
+                   f"CGatewayProcesses {processes}", "CGatewayThreads 16", *lines)
+        httpd.start()
+        until(lambda: len(httpd.workers("a.example")) == processes, "all workers")
+        return set(httpd.workers("a.example"))
+    return start
+
+
+@contextlib.contextmanager
+def load(httpd, rate=50, path="/quick"):
+    """Runs from well before the fault until well behind it."""
+    with OpenLoop(httpd.port, [("a.example", path)], rate) as running:
+        until(lambda: len(running.outcomes) > rate, "the load before")
+        yield running
+        seen = len(running.outcomes)
+        until(lambda: len(running.outcomes) > seen + rate, "the load behind")
+    print(f"\n{running.summary()}; p50 {running.latency(.5):.4f} p99 "
+          f"{running.latency(.99):.4f} max {running.latency():.4f} s")
+
+
+def died_on_purpose(httpd):
+    """The obituary, the Python stack, and the module's word on the requests."""
+    httpd.expect_log(r"CGW0213", r"CGW013[23]", r"CGW0123", r"\] a\.example: ")
+
+
+def replaced(httpd, dead, processes=2):
+    """Waits until all workers are there, without the dead ones."""
+    return until(lambda: len(w := set(httpd.workers("a.example")) - dead) == processes
+                 and w, "the replacements")
+
+
+# ---- workers ------------------------------------------------------------------------
+
+DEATHS = {"kill -9": (signal.SIGKILL, "signal 9 "),     # the out-of-memory killer's, too
+          "segmentation fault": (signal.SIGSEGV, "signal 11 "),
+          "abort": (signal.SIGABRT, "signal 6 "),
+          "os._exit": (signal.SIGUSR1, "code 3 ")}
+
+
+@pytest.mark.parametrize("death", DEATHS)
+def test_a_worker_that_dies_idle_costs_nothing(httpd, site, death):
+    died_on_purpose(httpd)
+    number, words = DEATHS[death]
+    victim = min(site())
+    with load(httpd) as running:
+        os.kill(victim, number)
+        replaced(httpd, {victim})
+    assert running.failures() == []
+    httpd.wait_log(rf"CGW0213.*worker pid {victim} .*{words}")
+    assert httpd.log().count("CGW0213") == 1
+
+
+@pytest.mark.parametrize("death", DEATHS)
+def test_a_worker_that_dies_takes_its_own_requests_alone(httpd, site, marks, death):
+    """GETs that are not answered yet are repeated and succeed, what may not be
+    repeated is a 502, responses that had begun break off. Those of other workers
+    notice nothing."""
+    died_on_purpose(httpd)
+    site()
+    requests = Requests(httpd, marks)
+    with load(httpd) as running:
+        where = requests.start()
+        victim = where[0]
+        os.kill(victim, DEATHS[death][0])
+        replaced(httpd, {victim})
+        results = requests.finish()
+    expected = {}
+    for number, pid in where.items():
+        lost = {0: 200, 1: 502, 2: BROKEN_OFF}[number % 3]
+        expected[number] = lost if pid == victim else 200
+    assert results == expected
+    assert running.failures() == []
+
+
+def test_a_stopped_worker_holds_its_own_requests_alone(httpd, site, marks):
+    site()
+    requests = Requests(httpd, marks)
+    with load(httpd) as running:
+        victim = requests.start()[0]
+        os.kill(victim, signal.SIGSTOP)
+        seen = len(running.outcomes)
+        until(lambda: len(running.outcomes) > seen + 100, "the load meanwhile")
+        os.kill(victim, signal.SIGCONT)
+        results = requests.finish()
+    assert set(results.values()) == {200}
+    assert running.failures() == []
+
+
+def test_an_application_that_crashes_in_c_costs_one_request(httpd, site):
+    """A POST: it is not repeated. Its stack is in the log."""
+    died_on_purpose(httpd)
+    before = site()
+    with load(httpd) as running:
+        assert httpd.request("/crash", "POST", b"x").status == 502
+        until(lambda: len(set(httpd.workers("a.example")) - before) == 1, "another one")
+    assert running.failures() == []
+    httpd.wait_log("Fatal Python error: Segmentation fault")
+    httpd.wait_log(r'faults\.wsgi", line \d+ in application')
+
+
+def test_an_application_that_closes_every_descriptor_costs_one_request(httpd, site):
+    died_on_purpose(httpd)
+    httpd.expect_log("CGW0415", "CGW0210", "CGW04")
+    before = site()
+    with load(httpd) as running:
+        assert httpd.request("/close-all", "POST", b"x").status == 502
+        until(lambda: len(set(httpd.workers("a.example")) - before) == 1, "another one")
+    assert running.failures() == []
+
+
+def test_an_application_that_forks_and_never_waits(httpd, site):
+    """Its children are the worker's until that ends; then nothing of them is left."""
+    site(processes=1)
+    with load(httpd) as running:
+        pid = int(httpd.get("/fork/200").text)
+        httpd.graceful()
+        until(lambda: pid not in httpd.processes(), "the old worker to end")
+    assert [o for o in running.failures() if o.error != "stale"] == []
+    until(lambda: not zombies(httpd.supervisor()), "the zombies to be reaped")
+
+
+def zombies(parent):
+    found = subprocess.run(["ps", "--ppid", str(parent), "-o", "stat="],
+                           capture_output=True, text=True)
+    return [line for line in found.stdout.split() if line.startswith("Z")]
+
+
+# ---- template ---------------------------------------------------------------------------
+
+def template(httpd):
+    return next(p["pid"] for p in
+                Ctl(httpd).group("a.example")["generations"][0]["processes"]
+                if p["state"] == "template")
+
+
+def test_a_killed_template_is_replaced_unnoticed(httpd, site):
+    httpd.expect_log("CGW0213.*template")
+    workers = site()
+    victim = template(httpd)
+    with load(httpd) as running:
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: template(httpd) != victim, "another template")
+        assert set(httpd.workers("a.example")) == workers
+    assert running.failures() == []
+
+
+def test_a_stopped_template_is_noticed_when_it_is_needed(httpd, site):
+    died_on_purpose(httpd)
+    httpd.expect_log("CGW0276")
+    workers = site("CGatewayStartTimeout 2s")
+    stopped, victim = template(httpd), min(workers)
+    with load(httpd) as running:
+        os.kill(stopped, signal.SIGSTOP)
+        os.kill(victim, signal.SIGKILL)
+        replaced(httpd, {victim})
+    assert running.failures() == []
+    httpd.wait_log(f"CGW0276.*{stopped}")
+
+
+# ---- supervisor --------------------------------------------------------------------------
+
+def test_a_killed_supervisor_costs_nothing(httpd, site, marks):
+    """Its workers finish what they have; what nobody has accepted waits."""
+    httpd.expect_log("CGW0104", "CGW0213")
+    old = site()
+    requests = Requests(httpd, marks)
+    with load(httpd) as running:
+        requests.start()
+        former = httpd.supervisor()
+        os.kill(former, signal.SIGKILL)
+        until(lambda: httpd.supervisor() not in (None, former), "another supervisor")
+        replaced(httpd, old)
+        results = requests.finish()
+        until(lambda: not old & set(httpd.processes()), "the old workers to end")
+    assert set(results.values()) == {200}
+    assert running.failures() == []
+
+
+def test_a_stopped_supervisor_costs_nothing_and_is_replaced_at_graceful(httpd, site):
+    """httpd's parent waits for it for ten seconds; the children serve meanwhile."""
+    httpd.expect_log("CGW0102", "CGW0104")
+    site()
+    former = httpd.supervisor()
+    with load(httpd) as running:
+        os.kill(former, signal.SIGSTOP)
+        seen = len(running.outcomes)
+        until(lambda: len(running.outcomes) > seen + 100, "the load meanwhile")
+        httpd.graceful()
+        until(lambda: httpd.supervisor() not in (None, former), "another supervisor")
+    assert [o for o in running.failures() if o.error != "stale"] == []
+
+
+# ---- httpd -------------------------------------------------------------------------------
+
+def children(httpd):
+    with open(f"/proc/{httpd.process.pid}/task/{httpd.process.pid}/children",
+              encoding="ascii") as file:
+        return {int(pid) for pid in file.read().split()} - {httpd.supervisor()}
+
+
+def sockets(pid):
+    links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    return sum(link.startswith("socket:") for link in links)
+
+
+def test_a_killed_httpd_child_costs_its_own_connections_alone(httpd, site, marks):
+    """Workers see that the clients have gone; nothing of the group dies."""
+    httpd.expect_log("AH00052")
+    workers = site()
+    requests = Requests(httpd, marks)
+    with load(httpd, rate=100) as running:
+        requests.start()
+        victim = max(children(httpd), key=sockets)
+        killed = time.monotonic()
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: len(children(httpd) - {victim}) >= 2, "another child")
+        results = requests.finish()
+    assert set(results.values()) == {200, BROKEN_OFF}
+    assert {o.status for o in running.outcomes} <= {0, 200}
+    # those that were there when it died, and kept connections used later on
+    assert all(o.intended < killed + 1 or o.error == "stale"
+               for o in running.failures()), running.failures()
+    assert set(httpd.workers("a.example")) == workers
