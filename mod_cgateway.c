@@ -10,6 +10,7 @@
 #include "module/config.h"
 #include "module/file.h"
 #include "module/gateway.h"
+#include "module/status.h"
 #include "module/supervisor.h"
 
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
@@ -25,6 +26,7 @@ static void register_hooks(apr_pool_t *p)
     cgwm_file_register_filter();
     cgwm_gateway_register_hooks(p);
     cgwm_auth_register(p);
+    cgwm_status_register_hooks(p);
     cgwm_supervisor_register_hooks(p);
 }
 

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "activity.h"
 #include "environment.h"
 #include "status.h"
 
@@ -48,7 +49,7 @@ enum cgwd_command_result cgwd_command_requests(cgwd_client *client,
     cgwd_json_object(json, NULL);
     cgwd_json_bool(json, "ok", 1);
     cgwd_json_string(json, "group", group->name);
-    cgwd_status_requests(json, group);
+    cgwd_activity_requests(json, group);
     cgwd_json_object_end(json);
     return CGWD_COMMAND_DONE;
 }

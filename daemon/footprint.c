@@ -37,3 +37,17 @@ int64_t cgwd_footprint(pid_t pid, int pss)
     at = read_proc(text, sizeof(text), pid, "statm") ? strchr(text, ' ') : NULL;
     return at ? strtoll(at, NULL, 10) * sysconf(_SC_PAGESIZE) : -1;
 }
+
+int64_t cgwd_cpu_ms(pid_t pid)
+{
+    char text[1024], *at;
+    unsigned long user, system;
+
+    /* "pid (any name) S 1 2 3 ..." */
+    at = read_proc(text, sizeof(text), pid, "stat") ? strrchr(text, ')') : NULL;
+    if (!at || sscanf(at, ") %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %lu %lu",
+                      &user, &system) != 2) {
+        return -1;
+    }
+    return (int64_t)(user + system) * 1000 / sysconf(_SC_CLK_TCK);
+}

@@ -9,4 +9,7 @@
  * divided among them. -1 where it cannot be told. */
 int64_t cgwd_footprint(pid_t pid, int pss);
 
+/* Milliseconds of processor time that a process has used; -1 likewise. */
+int64_t cgwd_cpu_ms(pid_t pid);
+
 #endif

@@ -6,8 +6,10 @@
 
 #include "backoff.h"
 #include "demand.h"
+#include "ends.h"
 #include "generation.h"
 #include "mounts.h"
+#include "history.h"
 #include "trigger.h"
 
 /* How long a group that the configuration no longer has goes on serving:
@@ -39,6 +41,8 @@ typedef struct cgwd_group {
     cgwd_timer retry;           /* of a start that failed; retirement */
     cgwd_backoff backoff;       /* of starting */
     cgwd_failure *failure;      /* NULL: there was none */
+    cgwd_history history;
+    cgwd_ends ends;             /* of its processes */
     struct cgw_totals gone;     /* of workers that have gone */
     cgwd_queue queue;           /* of requests that nobody has accepted */
     int refusing;               /* them; cgwd_group_set_refusing only */

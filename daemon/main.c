@@ -239,6 +239,7 @@ int main(int argc, char **argv)
     }
     raise_descriptor_limit(sup);
     watch_files(sup);
+    cgwd_history_start(sup);
     cgwd_loop_run(sup->loop);
     if (cgwd_reaper_sweep() > 0) {
         cgwd_log(sup->log, CGWD_ERROR, CGW_LOGNO(0251)

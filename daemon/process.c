@@ -743,6 +743,19 @@ static void describe_end(char *out, size_t size, int status)
     }
 }
 
+/* In few words; how it ended by itself, or NULL. */
+static const char *cause_of_end(const cgwd_process *proc, const char *by_itself)
+{
+    if (proc->leaving || by_itself) {
+        return proc->leaving ? proc->leaving : by_itself;
+    }
+    switch (proc->generation->state) {
+    case CGWD_GENERATION_DRAINING: return "reload or stop";
+    case CGWD_GENERATION_FAILED: return "failed or abandoned start";
+    default: return "killed by the supervisor";
+    }
+}
+
 static void write_obituary(cgwd_process *proc, int status)
 {
     int expected = proc->state == CGWD_PROCESS_DRAINING || proc->killed
@@ -750,6 +763,8 @@ static void write_obituary(cgwd_process *proc, int status)
     char end[128];
 
     describe_end(end, sizeof(end), status);
+    cgwd_ends_add(&proc->generation->group->ends, proc->pid,
+                  cause_of_end(proc, expected ? NULL : end), proc->last_words);
     if (expected) {
         if (is_verbose(proc)) {
             cgwd_log(log_of(proc), CGWD_INFO, "%s/%u pid %ld %s", name_of(proc),

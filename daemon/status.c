@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "activity.h"
 #include "cgw_admin.h"
-#include "cgw_clock.h"
 
 /* ---- names of what administrators see -------------------------------------- */
 
@@ -35,6 +35,7 @@ static void put_process(cgwd_json *json, const cgwd_process *proc)
     cgwd_json_number(json, "pid", proc->pid);
     cgwd_json_string(json, "state", cgwd_process_state_name(proc->state));
     cgwd_json_number(json, "age_ms", cgwd_now() - proc->born);
+    cgwd_activity_process(json, proc);
     cgwd_json_object_end(json);
 }
 
@@ -94,53 +95,6 @@ static void put_spec(cgwd_json *json, const cgw_spec *spec)
     cgwd_json_number(json, "threads", spec->threads);
 }
 
-/* ---- requests ---------------------------------------------------------------- */
-
-/* What a worker wrote down may be nonsense: times lie in the past. */
-static int64_t ms_since(uint64_t us, uint64_t now)
-{
-    return us && us < now ? (int64_t)((now - us) / 1000) : 0;
-}
-
-static void put_request(cgwd_json *json, const cgwd_process *proc,
-                        unsigned thread, const struct cgw_slot_view *view)
-{
-    uint64_t now = cgw_clock_us();
-
-    cgwd_json_object(json, NULL);
-    cgwd_json_number(json, "generation", proc->generation->number);
-    cgwd_json_number(json, "pid", proc->pid);
-    cgwd_json_number(json, "thread", thread + 1);
-    cgwd_json_number(json, "tid", view->tid);
-    cgwd_json_string(json, "state", cgw_slot_state_name(view->state));
-    cgwd_json_number(json, "age_ms", ms_since(view->started, now));
-    cgwd_json_number(json, "lock_ms", ms_since(view->lock_since, now));
-    cgwd_json_string(json, "request", view->text);
-    cgwd_json_object_end(json);
-}
-
-static void put_requests_of(cgwd_json *json, const cgwd_process *proc)
-{
-    for (unsigned i = 0; proc->board.map && i < proc->board.threads; i++) {
-        struct cgw_slot_view view;
-        cgw_slot_read(cgw_scoreboard_slot(proc->board.map, i), &view);
-        if (view.state >= CGW_SLOT_RECEIVING) {
-            put_request(json, proc, i, &view);
-        }
-    }
-}
-
-void cgwd_status_requests(cgwd_json *json, const cgwd_group *group)
-{
-    cgwd_json_array(json, "requests");
-    for (const cgwd_generation *g = group->generations; g; g = g->next) {
-        for (const cgwd_process *p = g->processes; p; p = p->next) {
-            put_requests_of(json, p);
-        }
-    }
-    cgwd_json_array_end(json);
-}
-
 /* ---- whole ------------------------------------------------------------------ */
 
 void cgwd_status_group(cgwd_json *json, const cgwd_group *group)
@@ -159,6 +113,8 @@ void cgwd_status_group(cgwd_json *json, const cgwd_group *group)
     cgwd_json_bool(json, "ready", cgwd_group_is_ready(group));
     put_spec(json, group->spec);
     put_failure(json, group->failure);
+    cgwd_activity_group(json, group);
+    cgwd_activity_requests(json, group);
     cgwd_json_array(json, "generations");
     for (const cgwd_generation *g = group->generations; g; g = g->next) {
         put_generation(json, g);

@@ -7,9 +7,7 @@
 #include "group.h"
 #include "json.h"
 
-/* Members of the object that is open.
- * "requests": what the threads of the group's workers have in their hands. */
-void cgwd_status_requests(cgwd_json *json, const cgwd_group *group);
+/* Members of the object that is open. */
 void cgwd_status_supervisor(cgwd_json *json, const cgwd_supervisor *sup);
 /* One object. */
 void cgwd_status_group(cgwd_json *json, const cgwd_group *group);

@@ -31,6 +31,7 @@ typedef struct cgwd_supervisor {
     pid_t parent;               /* httpd's */
     int predecessor;            /* CGW_PREDECESSOR_FD, -1: none (any more) */
     int succeeded;              /* CGW_SUCCEEDED_*; 0: no other takes over */
+    cgwd_timer sampler;         /* history.c */
     int ending;
     int stacks_busy;            /* somebody collects stacks (stacks.c) */
     int unready;                /* told to say so of every group */

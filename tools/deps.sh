@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs what is missing, by apt: deps.sh build|demo|test|bench|lint
+# Installs what is missing, by apt: deps.sh build|demo|test|page|bench|lint
 #
 # build  what compiles mod_cgateway        demo   and what `make demo` serves with
 # test   and what `make check` needs       bench  demo and the peers of `make bench`
+# page   browser and Prometheus for the tests of the status page
 # lint   build and clang-format, clang-tidy, cppcheck
 #
 # Says what it installs. As an ordinary user it asks sudo, without a password;
@@ -49,6 +50,11 @@ libapache2-mod-wsgi-py3: false
 gunicorn: command -v gunicorn
 uwsgi-core: command -v uwsgi
 uwsgi-plugin-python3: false'
+
+# What shows the status page to a browser and to Prometheus. Those tests are skipped
+# without; Debian's prometheus starts a server where services are started.
+PAGE='prometheus: command -v prometheus && command -v promtool
+chromium: command -v chromium'
 
 LINT='clang-format: command -v clang-format
 clang-tidy: command -v clang-tidy
@@ -140,10 +146,11 @@ $TEST" ;;
     bench) table="$BUILD
 $DEMO
 $BENCH" ;;
+    page) table=$PAGE ;;
     lint) table="$BUILD
 $LINT" ;;
     *)
-        printf 'usage: deps.sh build|demo|test|bench|lint\n' >&2
+        printf 'usage: deps.sh build|demo|test|page|bench|lint\n' >&2
         return 2
         ;;
     esac

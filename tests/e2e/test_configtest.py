@@ -36,6 +36,7 @@ ErrorLog "{root}/error.log"
 Listen 127.0.0.1:1
 LoadModule mpm_event_module {modules}/mod_mpm_event.so
 LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule authz_host_module {modules}/mod_authz_host.so
 LoadModule alias_module {modules}/mod_alias.so
 {user}
 ServerName main.example

@@ -299,3 +299,6 @@ def test_conf_example_is_served(httpd):
     assert blog["umask"] == 0o027
     tools = httpd.get("/tools/c", host="blog.example.com").json()
     assert tools["request"]["SCRIPT_NAME"] == "/tools"
+    until(lambda: httpd.get("/blog/ready", host="blog.example.com").status == 200,
+          "readiness")
+    assert "polyline" in httpd.get("/blog/status", host="blog.example.com").text

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CGWD_HISTORY_H
+#define CGWD_HISTORY_H
+
+#include "cgw_scoreboard.h"
+#include "loop.h"
+
+/* What a group did in the last minutes, for plots and for percentiles of what is
+ * recent. A sample every CGWD_SAMPLE_MS of all groups. */
+#define CGWD_SAMPLE_MS 5000
+#define CGWD_SAMPLES 120        /* 10 minutes */
+#define CGWD_RECENT 12          /* samples of "the last minute" */
+
+typedef struct cgwd_sample {
+    uint32_t requests;          /* that ended in it */
+    uint32_t errors;
+    uint32_t p99_us;            /* of their latency, 0: there were none */
+    uint32_t busy;              /* threads, at its end */
+    uint32_t queued;            /* requests, at its end */
+} cgwd_sample;
+
+typedef struct cgwd_history {
+    struct cgw_totals last;     /* at the latest sample */
+    cgwd_sample samples[CGWD_SAMPLES];
+    uint64_t latency[CGWD_RECENT][CGW_BUCKETS];
+    uint64_t queue[CGWD_RECENT][CGW_BUCKETS];
+    unsigned n;                 /* samples ever taken */
+    int64_t queued_since;       /* the queue has not been empty since; 0: it is */
+} cgwd_history;
+
+struct cgwd_supervisor;
+
+/* Begin to sample. */
+void cgwd_history_start(struct cgwd_supervisor *sup);
+
+/* The value below which a part (0 to 1) of what a histogram counts lies, in us;
+ * 0 where it counts nothing. Linear within a bucket. */
+uint64_t cgwd_percentile(const uint64_t counts[CGW_BUCKETS], double part);
+/* The last minute's: added up. */
+void cgwd_history_recent(const cgwd_history *history,
+                         uint64_t latency[CGW_BUCKETS],
+                         uint64_t queue[CGW_BUCKETS], uint64_t *requests);
+/* The sample i ago, 0 being the latest; NULL where there was none. */
+const cgwd_sample *cgwd_history_sample(const cgwd_history *history, unsigned i);
+
+#endif
