@@ -15,6 +15,7 @@
     X(await, 0, 2, READ, "await [group [generation]]")                        \
     X(requests, 1, 1, OWN, "requests group")                                  \
     X(stacks, 1, 1, OWN, "stacks group")                                      \
+    X(check, 1, 2, OWN, "check group [path]")                                 \
     X(env, 1, 1, OWN, "env group")                                            \
     X(reload, 1, 1, OWN, "reload group")                                      \
     X(restart, 1, 2, OWN, "restart group [now]")                              \

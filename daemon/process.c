@@ -15,6 +15,7 @@
 
 #include "cgw_control.h"
 #include "cgw_log.h"
+#include "check.h"
 #include "group.h"
 #include "jitter.h"
 #include "spawn.h"
@@ -784,6 +785,9 @@ void cgwd_process_reaped(cgwd_supervisor *sup, pid_t pid, int status)
 {
     cgwd_process *proc = apr_hash_get(sup->processes, &pid, sizeof(pid));
 
+    if (!proc && cgwd_check_reaped(sup, pid, status)) {
+        return;
+    }
     if (!proc) {
         /* a worker's orphan, or one that has not said yet who it is */
         sup->strays[sup->next_stray++ % CGWD_STRAYS] =

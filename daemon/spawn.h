@@ -16,6 +16,7 @@ typedef struct cgwd_spawn {
     int output;             /* becomes stdout and stderr */
     int mounts;             /* mount namespace to enter, -1: stay */
     struct rlimit descriptors; /* RLIMIT_NOFILE */
+    const char *check;      /* path of a request or ""; NULL: not for check.h */
 } cgwd_spawn;
 
 /* Fork and exec. Returns the pid, or -1 with errno where fork failed, or, with

@@ -12,6 +12,7 @@
 #define CGWD_STRAYS 64
 
 struct cgwd_admin;
+struct cgwd_check;
 struct cgwd_generation;
 
 /* The whole of cgatewayd's state, handed to who needs it; there are no
@@ -33,6 +34,7 @@ typedef struct cgwd_supervisor {
     int succeeded;              /* CGW_SUCCEEDED_*; 0: no other takes over */
     cgwd_timer sampler;         /* history.c */
     int ending;
+    struct cgwd_check *checks;  /* that run (check.c) */
     int stacks_busy;            /* somebody collects stacks (stacks.c) */
     int unready;                /* told to say so of every group */
     cgwd_timer end_timer;       /* of ending, or of being succeeded */

@@ -51,6 +51,8 @@ def test_install_puts_everything_below_destdir_and_uninstall_takes_it_away(tmp_p
     assert f"{modules}/cgateway/cgateway/django/management/commands/runcgateway.py" in \
         installed
     check_programs(tmp_path, installed)
+    assert any(name.endswith("/bash-completion/completions/cgatewayctl")
+               for name in installed)
     run = subprocess.run([tmp_path / sbin / "cgatewayctl", "--help"], capture_output=True,
                          text=True)
     assert "status" in run.stdout

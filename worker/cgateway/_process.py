@@ -13,7 +13,7 @@ import threading
 
 import _cgateway
 import cgateway
-from cgateway import _application, _auth, _files, _path, _report, _watch
+from cgateway import _application, _auth, _check, _files, _path, _report, _watch
 
 CONTROL_FD, LISTEN_FD = 3, 4
 STACK_SIGNAL = signal.SIGWINCH
@@ -28,6 +28,7 @@ class Settings:
         self.group, self.application, threads, processes = arguments[:4]
         self.threads = int(threads)
         self.processes = int(processes)
+        self.check = None       # not None: for _check.py, with this path
         self.stacks = None      # descriptor that they are written to
         options = [a for a in arguments[4:] if a.startswith("--")]
         self.preload = "auto"
@@ -36,7 +37,9 @@ class Settings:
         self.watch_application = "--watch-application" in options
         for option in options:
             name, _, value = option.partition("=")
-            if name == "--preload":
+            if name == "--check":
+                self.check = value
+            elif name == "--preload":
                 self.preload = value
             elif name == "--owner":
                 self.owner = int(value)
@@ -358,6 +361,8 @@ def _serve(settings, application, max_requests, board):
 def main(arguments):
     settings = Settings(arguments)
     _set_up(settings)
+    if settings.check is not None:
+        sys.exit(_check.main(settings, _tell_failure))
     _offer_stacks(settings)
     if not _ask_to_watch(settings):
         sys.exit(0)
