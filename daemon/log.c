@@ -6,13 +6,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <syslog.h>
 #include <unistd.h>
 
 static const char *const level_names[] = {
     [CGWD_ERROR] = "error", [CGWD_WARN] = "warn", [CGWD_NOTICE] = "notice",
-    [CGWD_INFO] = "info"};
+    [CGWD_INFO] = "info", [CGWD_DEBUG] = "debug"};
 
 size_t cgwd_log_prefix(char *out, size_t size, const struct timespec *now,
                        enum cgwd_level level, pid_t pid)
@@ -73,6 +75,34 @@ int cgwd_log_adopt(int fd)
     return again;
 }
 
+static const int syslog_levels[] = {
+    [CGWD_ERROR] = 3, [CGWD_WARN] = 4, [CGWD_NOTICE] = 5, [CGWD_INFO] = 6,
+    [CGWD_DEBUG] = 7};
+
+/* syslog's socket (CGatewayErrorLog syslog) takes datagrams. */
+static int is_syslog(int fd)
+{
+    int type = 0;
+    socklen_t size = sizeof(type);
+
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0
+           && type == SOCK_DGRAM;
+}
+
+/* local7, as httpd's own. The service adds the time. */
+static void send_syslog(int fd, enum cgwd_level level, pid_t pid, const char *text,
+                        size_t len)
+{
+    char line[CGWD_LINE_MAX + 256];
+    int n = snprintf(line, sizeof(line), "<%d>cgateway[%ld]: %.*s",
+                     LOG_LOCAL7 | syslog_levels[level], (long)pid, (int)len, text);
+
+    if (n > 0) {
+        size_t size = (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
+        send(fd, line, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+}
+
 /* One writev, so that lines of several programs do not mix in the log. */
 static void emit(int fd, enum cgwd_level level, pid_t pid, char *text,
                  size_t len)
@@ -81,6 +111,10 @@ static void emit(int fd, enum cgwd_level level, pid_t pid, char *text,
     struct timespec now;
     struct iovec iov[3];
 
+    if (is_syslog(fd)) {
+        send_syslog(fd, level, pid, text, len);
+        return;
+    }
     clock_gettime(CLOCK_REALTIME, &now);
     iov[0].iov_base = prefix;
     iov[0].iov_len = cgwd_log_prefix(prefix, sizeof(prefix), &now, level, pid);
@@ -109,15 +143,56 @@ void cgwd_log(int fd, enum cgwd_level level, const char *format, ...)
          cgwd_log_escape(safe, sizeof(safe), text, strlen(text)));
 }
 
-void cgwd_log_output(int fd, pid_t pid, const char *group, const char *line,
-                     size_t len)
+enum cgwd_level cgwd_log_level(const char *line, size_t len, size_t *skip)
 {
-    char text[CGWD_LINE_MAX + 128];
-    int n = snprintf(text, 128, "%s: ", group);
+    int number = len >= 3 && line[0] == '<' && line[2] == '>' ? line[1] - '0' : -1;
+    int level = CGWD_DEBUG;
 
-    if (n < 0 || n >= 128) {
+    *skip = number >= 0 && number <= 7 ? 3 : 0;
+    while (*skip && level > CGWD_ERROR && syslog_levels[level] > number) {
+        level--;
+    }
+    return *skip ? (enum cgwd_level)level : CGWD_ERROR;
+}
+
+int cgwd_log_shows(int64_t log_level, enum cgwd_level level)
+{
+    return syslog_levels[level] <= log_level;
+}
+
+void cgwd_log_flush(cgwd_log_batch *batch, int fd)
+{
+    if (batch->len && write(fd, batch->bytes, batch->len) < 0) {
+        /* there is nowhere else to say so */
+    }
+    batch->len = 0;
+}
+
+void cgwd_log_output(cgwd_log_batch *batch, int fd, enum cgwd_level level,
+                     pid_t pid, const char *group, const char *line, size_t len)
+{
+    char text[CGWD_LINE_MAX + 256];
+    struct timespec now;
+    int syslog = is_syslog(fd);
+    size_t n;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    n = syslog ? 0 : cgwd_log_prefix(text, 128, &now, level, pid);
+    n += (size_t)snprintf(text + n, 128, "%.100s: ", group);
+    n += cgwd_log_escape(text + n, sizeof(text) - n - 1, line, len);
+    if (syslog) {
+        send_syslog(fd, level, pid, text, n);
         return;
     }
-    len = cgwd_log_escape(text + n, sizeof(text) - (size_t)n, line, len);
-    emit(fd, CGWD_ERROR, pid, text, (size_t)n + len);
+    text[n++] = '\n';
+    if (batch->len + n > sizeof(batch->bytes)) {
+        cgwd_log_flush(batch, fd);
+    }
+    if (n <= sizeof(batch->bytes)) {
+        memcpy(batch->bytes + batch->len, text, n);
+        batch->len += n;
+    }
+    else if (write(fd, text, n) < 0) {
+        return; /* as above */
+    }
 }

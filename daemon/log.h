@@ -3,6 +3,7 @@
 #define CGWD_LOG_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -10,7 +11,7 @@
  * httpd's parent opened. What cannot be written (disk full, a piped logger
  * that stalls) is lost, never waited for longer than the kernel's write takes. */
 
-enum cgwd_level { CGWD_ERROR, CGWD_WARN, CGWD_NOTICE, CGWD_INFO };
+enum cgwd_level { CGWD_ERROR, CGWD_WARN, CGWD_NOTICE, CGWD_INFO, CGWD_DEBUG };
 
 /* The longest text of one line, in bytes; the rest is cut. */
 #define CGWD_LINE_MAX 8192
@@ -18,10 +19,24 @@ enum cgwd_level { CGWD_ERROR, CGWD_WARN, CGWD_NOTICE, CGWD_INFO };
 void cgwd_log(int fd, enum cgwd_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Lines that go out in one write, so that those of others do not come between:
+ * a traceback stays together. As long as a pipe takes whole. */
+typedef struct cgwd_log_batch {
+    char bytes[4096];
+    size_t len;
+} cgwd_log_batch;
+
 /* A line that process pid of a group wrote. Control characters are shown as
- * \xHH, so that nobody forges a line. */
-void cgwd_log_output(int fd, pid_t pid, const char *group, const char *line,
-                     size_t len);
+ * \xHH, so that nobody forges a line. It goes out with the batch. */
+void cgwd_log_output(cgwd_log_batch *batch, int fd, enum cgwd_level level,
+                     pid_t pid, const char *group, const char *line, size_t len);
+void cgwd_log_flush(cgwd_log_batch *batch, int fd);
+/* The level of a line that begins with "<n>", n being syslog's number, as
+ * cgateway.LogHandler writes: what the line has before its text is *skip bytes.
+ * CGWD_ERROR and 0 for any other line. */
+enum cgwd_level cgwd_log_level(const char *line, size_t len, size_t *skip);
+/* Whether lines of that level are shown by LogLevel; syslog's number. */
+int cgwd_log_shows(int64_t log_level, enum cgwd_level level);
 
 /* A log's descriptor that came from httpd, made fit for a loop that must not
  * block: a pipe (a piped logger's) is opened anew without blocking, so that

@@ -18,12 +18,10 @@
 #include "check.h"
 #include "group.h"
 #include "jitter.h"
+#include "output.h"
 #include "spawn.h"
 #include "stacks.h"
 
-/* Output that is taken in one turn of the loop: one site's flood does not
- * keep the others waiting. */
-#define OUTPUT_PER_TURN (64 * 1024)
 /* Up to this part of CGatewayMaxLifetime is taken off at random. */
 #define LIFETIME_JITTER 10
 /* So long may a process take to write its stack. */
@@ -104,46 +102,6 @@ void cgwd_process_leave(cgwd_process *proc, const char *why)
 
 /* ---- output ------------------------------------------------------------- */
 
-static void end_line(cgwd_process *proc)
-{
-    if (proc->line_len > 0) {
-        cgwd_log_output(log_of(proc), proc->pid, name_of(proc), proc->line,
-                        proc->line_len);
-        cgwd_log_escape(proc->last_words, sizeof(proc->last_words), proc->line,
-                        proc->line_len);
-        cgwd_generation_heard(proc->generation, proc->line, proc->line_len);
-    }
-    proc->line_len = 0;
-}
-
-static void take_output(cgwd_process *proc, const char *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (bytes[i] == '\n' || proc->line_len == sizeof(proc->line)) {
-            end_line(proc);
-        }
-        if (bytes[i] != '\n') {
-            proc->line[proc->line_len++] = bytes[i];
-        }
-    }
-}
-
-/* Reads what there is, within the bound. 0 at the end of file. */
-static int read_output(cgwd_process *proc)
-{
-    char bytes[8192];
-    ssize_t n = 1;
-
-    for (size_t taken = 0; taken < OUTPUT_PER_TURN; taken += (size_t)n) {
-        n = read(proc->output.fd, bytes, sizeof(bytes));
-        if (n <= 0) {
-            return n < 0 && (errno == EAGAIN || errno == EINTR);
-        }
-        take_output(proc, bytes, (size_t)n);
-    }
-    return 1;
-}
-
 static void close_watch(cgwd_process *proc, cgwd_watch *watch)
 {
     if (watch->fd >= 0) {
@@ -157,8 +115,8 @@ static void handle_output(cgwd_watch *watch)
 {
     cgwd_process *proc = watch->owner;
 
-    if (!read_output(proc)) {
-        end_line(proc);
+    if (!cgwd_output_read(proc)) {
+        cgwd_output_end(proc);
         close_watch(proc, watch);
     }
 }
@@ -390,7 +348,7 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg,
     }
     else if (msg->type == CGW_MSG_FAILED
              && proc->state == CGWD_PROCESS_STARTING) {
-        read_output(proc);
+        cgwd_output_read(proc);
         cgwd_generation_start_failed(gen, failure_name(msg->arg));
     }
     else if (msg->type == CGW_MSG_SERVING
@@ -590,7 +548,8 @@ static pid_t exec(const cgwd_generation *gen, const struct ends *ends,
                         .control = ends->control[1], .output = ends->output[1],
                         .listener = gen->group->listener,
                         .mounts = gen->group->mounts.ns,
-                        .descriptors = gen->sup->descriptors};
+                        .descriptors = gen->sup->descriptors,
+                        .generation = gen->number};
     pid_t pid = cgwd_spawn_exec(&spawn, &what, p);
     int err = errno;
 
@@ -795,9 +754,9 @@ void cgwd_process_reaped(cgwd_supervisor *sup, pid_t pid, int status)
         return;
     }
     if (proc->output.fd >= 0) {
-        read_output(proc);
+        cgwd_output_read(proc);
     }
-    end_line(proc);
+    cgwd_output_end(proc);
     write_obituary(proc, status);
     bury(proc);
 }

@@ -39,6 +39,7 @@ typedef struct cgwd_process {
     cgwd_board board;               /* of a worker */
     char line[CGWD_LINE_MAX];       /* output that has no line end yet */
     size_t line_len;
+    cgwd_log_batch batch;           /* lines on their way to the log */
     char last_words[256];
     struct cgwd_process *next;      /* in its generation */
 } cgwd_process;

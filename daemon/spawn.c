@@ -57,6 +57,9 @@ static char **make_argv(const cgwd_spawn *spawn, apr_pool_t *p)
         ARG(apr_psprintf(p, "--owner=%ld", (long)st.st_uid));
     }
     ARG(apr_pstrcat(p, "--preload=", preload_names[spec->preload], NULL));
+    if (spawn->generation) {
+        ARG(apr_psprintf(p, "--generation=%u", spawn->generation));
+    }
     if (spawn->check) {
         ARG(apr_pstrcat(p, "--check=", spawn->check, NULL));
     }

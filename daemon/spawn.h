@@ -16,6 +16,7 @@ typedef struct cgwd_spawn {
     int output;             /* becomes stdout and stderr */
     int mounts;             /* mount namespace to enter, -1: stay */
     struct rlimit descriptors; /* RLIMIT_NOFILE */
+    unsigned generation;    /* its number, 0: none */
     const char *check;      /* path of a request or ""; NULL: not for check.h */
 } cgwd_spawn;
 

@@ -174,6 +174,7 @@ const char *cgw_message_name(unsigned type);
  *   --preload=<name>       of CGW_PRELOAD_TABLE (cgw_spec.h)
  *   --watch-application    reload when the application's file changes
  *   --watch=<file>         reload when this file changes
+ *   --generation=<n>       its number
  *   --check=<path>         serve nothing: import the application, GET that path
  *                          unless it is empty, report on stdout, and exit; both
  *                          descriptors are of /dev/null

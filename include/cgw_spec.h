@@ -64,6 +64,7 @@ enum cgw_preload {
     X(settings)                 /* DJANGO_SETTINGS_MODULE */                  \
     X(python)                   /* absolute path of the interpreter */        \
     X(directory)                /* working directory */                       \
+    X(error_log)                /* CGatewayErrorLog; for httpd's parent */    \
     X(user)                     /* login name that uid stands for */          \
     X(home)                     /* home directory of that user */             \
     X(cpus)                     /* cgw_cpus.h; NULL: all */                   \
@@ -94,7 +95,7 @@ typedef struct cgw_spec {
 #undef X
 } cgw_spec;
 
-#define CGW_SPEC_VERSION 7
+#define CGW_SPEC_VERSION 8
 #define CGW_DIGEST_HEX 40   /* SHA-1 in hexadecimal, without the NUL */
 
 /* A spec with its defaults; lists are empty arrays. Never NULL. */

@@ -23,7 +23,7 @@
  * whole, behind it the client has probably gone. A worker that sees it before
  * it has read anything does not run the request. worker -> httpd:
  *
- *     TAKEN? (LOG | INTERIM)* (HEAD (BODY | FILE | LOG)* END | FAIL)
+ *     TAKEN? (LOG | INTERIM)* SERVED? (HEAD (BODY | FILE | LOG)* END | FAIL)
  *
  * TAKEN comes first where CGW_REQUEST_TELL asks for it: from there on the
  * request runs. httpd asks where the end of what it sent being read does not
@@ -40,7 +40,7 @@
 #include <stdint.h>
 
 #ifndef CGW_WIRE_VERSION /* tests build another one */
-#define CGW_WIRE_VERSION 5
+#define CGW_WIRE_VERSION 6
 /* How the names of groups' sockets end. Two versions that cannot talk to each
  * other must have different ones: httpd's children and workers of both are
  * there for a while after an upgrade. */
@@ -62,7 +62,9 @@
     X(INTERIM,  0x13, WORKER, 1u << 16)  /* as HEAD, status 100..199 */       \
     X(LOG,      0x14, WORKER, 1u << 16)  /* u8 enum cgw_log_level, text */    \
     X(FAIL,     0x15, WORKER, 1u << 18)  /* u8 enum cgw_fail_kind, text */    \
-    X(TAKEN,    0x16, WORKER, 0)
+    X(TAKEN,    0x16, WORKER, 0)                                              \
+    X(SERVED,   0x17, WORKER, 16)        /* u32 pid, u32 generation, u64 us   \
+                                            that it waited for the worker */
 
 enum cgw_frame_type {
 #define X(sym, value, sender, longest) CGW_FRAME_##sym = value,

@@ -80,6 +80,24 @@ static void check_import_paths(cgwm_report *report, const cgwm_definition *def,
     }
 }
 
+/* The directory of a log file; httpd's parent writes there, not the group's user. */
+static void check_error_log(cgwm_report *report, const cgwm_definition *def,
+                            const cgw_spec *spec)
+{
+    const char *log = spec->error_log, *dir;
+    struct stat st;
+
+    if (!log || *log != '/') {
+        return;
+    }
+    dir = ap_make_dirstr_parent(report->p, log);
+    if (stat(dir, &st) || !S_ISDIR(st.st_mode)) {
+        cgwm_report_error(report, CGW_LOGNO(0196) "group %s: %s: there is no directory "
+            "%s. Create it, or correct the path.", spec->name,
+            cgwm_definition_quote(def, CGWM_ERROR_LOG, report->p), dir);
+    }
+}
+
 static void check_application(cgwm_report *report, const cgwm_definition *def,
                               const cgw_spec *spec)
 {
@@ -185,6 +203,7 @@ void cgwm_check_group(cgwm_report *report, const cgwm_definition *def,
                       const cgw_spec *spec)
 {
     check_application(report, def, spec);
+    check_error_log(report, def, spec);
     check_interpreter(report, def, spec);
     check_import_paths(report, def, spec);
     check_watch(report, def, spec);

@@ -12,6 +12,7 @@
 #include "apr_hash.h"
 #include "httpd.h"
 #include "http_config.h"
+#include "http_log.h"
 
 #include "cgw_spec.h"
 
@@ -23,6 +24,7 @@ typedef struct cgwm_group {
     const char *where;      /* file:line of its first definition */
     server_rec *owner;      /* its ErrorLog gets the group's output */
     const char *handler;    /* "cgateway:<name>" */
+    piped_log *logger;      /* program of CGatewayErrorLog, NULL: none */
     struct sockaddr_un address;
     socklen_t address_len;
     struct cgwm_tally *tally;   /* NULL: there is no memory for it */

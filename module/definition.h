@@ -67,6 +67,8 @@
       "the processors that the processes run on")                             \
     X(CGROUP, "CGatewayCgroup", cgroup, 2, 2, cgroup, 0, 0,                   \
       "memory.max, cpu.max, ... value: a limit of the group's control group") \
+    X(ERROR_LOG, "CGatewayErrorLog", error_log, 1, 1, error_log, 0, 0,        \
+      "a file, |program or syslog: for what the processes print")             \
     X(RELOAD_ON_GRACEFUL, "CGatewayReloadOnGraceful", reload, 1, 1,           \
       reload_on_graceful, 0, 1, "always or changed")                          \
     X(WATCH, "CGatewayWatch", watch, 1, CGWM_ANY_WORDS, watch, 0, 0,          \

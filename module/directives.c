@@ -12,6 +12,7 @@
 
 #include "cgw_log.h"
 #include "definition.h"
+#include "grouplog.h"
 #include "limits.h"
 #include "location.h"
 #include "parse.h"
@@ -66,6 +67,20 @@ static void push_word(apr_array_header_t *words, const char *value,
 }
 
 /* ---- setters of group directives --------------------------------------- */
+
+static const char *set_error_log(const setting *s)
+{
+    const char *error = NULL;
+
+    if (s->argv[0][0] == '|' || strcmp(s->argv[0], CGWM_SYSLOG) == 0) {
+        *s->string = s->argv[0];
+        return s->argv[0][1] ? NULL : apr_psprintf(s->p, CGW_LOGNO(0195)
+            "%s '|' names no program. Write the program behind the bar, or the path "
+            "of a file, or syslog.", s->name);
+    }
+    *s->string = absolute(s->name, s->argv[0], s->p, &error);
+    return error;
+}
 
 static const char *set_application(const setting *s)
 {

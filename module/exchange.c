@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "apr_portable.h"
+#include "apr_strings.h"
 #include "http_core.h"
 #include "http_log.h"
 #include "http_protocol.h"
@@ -47,6 +48,7 @@ typedef struct exchange {
     cgwm_outbox *outbox;
     cgwm_response response;
     int fd;                     /* to the worker, -1: none */
+    apr_time_t begun, ended;    /* the latest attempt */
     int client_fd;              /* -1: not a socket of this connection's own */
 
     /* being sent: a frame header or the whole REQUEST, then body bytes */
@@ -508,13 +510,37 @@ static int attempt(exchange *x)
                       "to pass on", x->group->spec->name);
         return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
     }
+    x->begun = apr_time_now();
     err = cgwm_queue_join(x->group, &x->fd);
     if (err) {
         return no_connection(x, err);
     }
     relay(x);
+    x->ended = apr_time_now();
     close_worker(x);
     return x->response.late ? cgwm_queue_refuse_late(x->r, x->group) : 0;
+}
+
+static void set_note(request_rec *r, const char *name, apr_uint64_t value)
+{
+    apr_table_setn(r->notes, name,
+                   apr_psprintf(r->pool, "%" APR_UINT64_T_FMT, value));
+}
+
+/* For LogFormat's %{...}n. What a worker says of itself is as true as it is. */
+static void set_notes(const exchange *x)
+{
+    const cgwm_response *res = &x->response;
+    apr_uint64_t all = x->ended > x->begun ? (apr_uint64_t)(x->ended - x->begun) : 0;
+
+    apr_table_setn(x->r->notes, "cgateway-group", x->group->spec->name);
+    if (res->worker_pid) {
+        set_note(x->r, "cgateway-pid", res->worker_pid);
+        set_note(x->r, "cgateway-generation", res->generation);
+        set_note(x->r, "cgateway-queue-us", res->queue_us);
+        set_note(x->r, "cgateway-app-us",
+                 all > res->queue_us ? all - res->queue_us : 0);
+    }
 }
 
 static int died_early(const exchange *x)
@@ -596,6 +622,7 @@ int cgwm_exchange_run(request_rec *r, const cgwm_group *group,
     cgwm_response_init(&x.response, r, x.inbox, x.outbox, group->spec->name);
     status = run_attempts(&x);
     cgw_buf_free(&x.request);
+    set_notes(&x);
     status = finish(&x, status);
     cgwm_inbox_close(x.inbox);
     return status;

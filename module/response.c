@@ -233,6 +233,18 @@ void cgwm_log_lines(request_rec *r, int level, const char *group,
     }
 }
 
+/* A worker's word on itself. */
+static void take_served(cgwm_response *res, const uint8_t *payload, size_t len)
+{
+    if (len != 16) {
+        fail_protocol(res, "served frame");
+        return;
+    }
+    res->worker_pid = cgw_get_u32(payload);
+    res->generation = cgw_get_u32(payload + 4);
+    res->queue_us = cgw_get_u64(payload + 8);
+}
+
 static void take_log(cgwm_response *res, const uint8_t *payload, size_t len)
 {
     int level;
@@ -323,6 +335,9 @@ static void take_frame(cgwm_response *res, const struct cgw_frame *frame,
         break;
     case CGW_FRAME_FILE:
         take_file(res, payload, frame->length);
+        break;
+    case CGW_FRAME_SERVED:
+        take_served(res, payload, frame->length);
         break;
     case CGW_FRAME_LOG:
         take_log(res, payload, frame->length);

@@ -38,6 +38,9 @@ typedef struct cgwm_response {
     int flush_due;           /* something was taken, or passed, since a flush */
     int client_gone;
     int body_broken;         /* by the client: what fails now is its doing */
+    apr_uint32_t worker_pid; /* who serves it, 0: unknown */
+    apr_uint32_t generation;
+    apr_uint64_t queue_us;   /* it waited for the worker */
     int late;                /* it waited too long for a worker, and did not run */
 } cgwm_response;
 

@@ -26,6 +26,7 @@
 #include "cgw_log.h"
 #include "cgw_wire.h"
 #include "config.h"
+#include "grouplog.h"
 #include "launch.h"
 #include "rundir.h"
 
@@ -137,19 +138,6 @@ static void discard_supervisor(supervisor *sup)
 
 /* ---- configuration ----------------------------------------------------- */
 
-static int log_fd(const server_rec *s, const server_rec *main_server)
-{
-    apr_os_file_t fd = STDERR_FILENO;
-
-    if (s->error_log) {
-        apr_os_file_get(&fd, s->error_log);
-    }
-    else if (main_server->error_log) {
-        apr_os_file_get(&fd, main_server->error_log);
-    }
-    return fd;
-}
-
 static apr_status_t write_all(int fd, const char *bytes, apr_size_t len)
 {
     while (len > 0) {
@@ -188,12 +176,13 @@ static apr_status_t specs_memfd(int *fd, const apr_array_header_t *groups,
 }
 
 static apr_status_t send_groups(supervisor *sup, server_rec *s,
-                                const apr_array_header_t *groups)
+                                const apr_array_header_t *groups,
+                                apr_pool_t *ptemp)
 {
     for (int i = 0; i < groups->nelts; i++) {
-        const cgwm_group *group = APR_ARRAY_IDX(groups, i, cgwm_group *);
+        cgwm_group *group = APR_ARRAY_IDX(groups, i, cgwm_group *);
         int fds[2] = {cgwm_rundir_socket(sup->rundir, group->spec->name),
-                      log_fd(group->owner, s)};
+                      cgwm_grouplog_open(group, s, ptemp)};
         int rv = cgw_message_send(sup->control, CGW_MSG_GROUP, (uint64_t)i,
                                   fds, 2);
         if (rv) {
@@ -234,7 +223,7 @@ static apr_status_t send_config(supervisor *sup, server_rec *s,
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    fds[1] = log_fd(s, s);
+    fds[1] = cgwm_grouplog_of_server(s, s, ptemp);
     rv = cgw_message_send(sup->control, CGW_MSG_CONFIG,
                           (uint64_t)groups->nelts, fds, 2);
     close(fds[0]);
@@ -242,7 +231,7 @@ static apr_status_t send_config(supervisor *sup, server_rec *s,
         rv = cgw_message_send(sup->control, CGW_MSG_USER, httpd_uid(), NULL, 0);
     }
     if (rv == APR_SUCCESS) {
-        rv = send_groups(sup, s, groups);
+        rv = send_groups(sup, s, groups, ptemp);
     }
     if (rv == APR_SUCCESS) {
         rv = cgw_message_send(sup->control, CGW_MSG_COMMIT, (uint64_t)commit,

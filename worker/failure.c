@@ -21,6 +21,7 @@ bool cgww_fail(struct cgww_request *r, enum cgw_fail_kind kind,
     }
     cgww_slot_failed(r->thread->slot, kind);
     out->len = 0; /* a response that is not out yet is void */
+    cgww_request_put_served(r);
     size_t start = cgw_frame_open(out, CGW_FRAME_FAIL, 0);
     cgw_buf_put(out, &byte, 1);
     cgw_buf_put(out, text, len);

@@ -159,17 +159,19 @@ static PyObject *module_configure(PyObject *module, PyObject *args,
                                   PyObject *kw)
 {
     static char *names[] = {"application", "answer", "group", "threads", "processes",
-                            "max_requests", "listen_fd", "owner", "board_fd",
-                            "report",
+                            "max_requests", "generation", "listen_fd", "owner",
+                            "board_fd", "report",
                             "sendable", "gone_error", NULL};
     struct cgww_worker *w = cgww_worker_of(module);
     PyObject *application, *answer, *group, *report, *sendable, *gone_error;
     unsigned long long max_requests;
+    unsigned generation;
     int threads, processes, listen_fd, owner, board_fd, rv;
 
     if (!PyArg_ParseTupleAndKeywords(
-            args, kw, "OOUiiKiiiOOO:configure", names, &application, &answer,
-            &group, &threads, &processes, &max_requests, &listen_fd, &owner,
+            args, kw, "OOUiiKIiiiOOO:configure", names, &application, &answer,
+            &group, &threads, &processes, &max_requests, &generation, &listen_fd,
+            &owner,
             &board_fd, &report, &sendable, &gone_error)) {
         return NULL;
     }
@@ -178,6 +180,8 @@ static PyObject *module_configure(PyObject *module, PyObject *args,
         return NULL;
     }
     w->max_requests = max_requests;
+    w->generation = generation;
+    w->pid = (uint32_t)getpid();
     replace(&w->application, application);
     replace(&w->answer, answer);
     replace(&w->group, group);
@@ -218,6 +222,38 @@ static PyObject *module_drain(PyObject *module, PyObject *unused)
     (void)unused;
     cgww_dispatch_drain(&cgww_worker_of(module)->dispatch);
     Py_RETURN_NONE;
+}
+
+/* The thread that calls, NULL: it is none for requests. */
+static struct cgww_thread *calling_thread(const struct cgww_worker *w)
+{
+    int32_t tid = gettid();
+    struct cgww_thread *t = w->threads;
+
+    while (t && CGW_SLOT_GET(t->slot, tid) != tid) {
+        t = t->next;
+    }
+    return t;
+}
+
+static PyObject *module_log(PyObject *module, PyObject *args)
+{
+    struct cgww_thread *t = calling_thread(cgww_worker_of(module));
+    const char *text;
+    Py_ssize_t len;
+    int level;
+
+    if (!PyArg_ParseTuple(args, "iy#:log", &level, &text, &len)) {
+        return NULL;
+    }
+    if (level < CGW_LOG_CRIT || level > CGW_LOG_DEBUG) {
+        PyErr_SetString(PyExc_ValueError, "no such level");
+        return NULL;
+    }
+    return PyBool_FromLong(t && t->request
+                           && cgww_request_log(t->request,
+                                               (enum cgw_log_level)level, text,
+                                               (size_t)len));
 }
 
 static PyObject *module_forget(PyObject *module, PyObject *unused)
@@ -292,6 +328,8 @@ static PyMethodDef module_methods[] = {
      METH_VARARGS | METH_KEYWORDS, "configure(...): become a worker"},
     {"run", module_run, METH_NOARGS, "run(): be a request thread"},
     {"drain", module_drain, METH_NOARGS, "drain(): accept no more requests"},
+    {"log", module_log, METH_VARARGS,
+     "log(level, bytes) -> whether httpd takes it: this thread has a request"},
     {"forget", module_forget, METH_NOARGS,
      "forget(): close the worker's descriptors, in a child process"},
     {"name_process", module_name_process, METH_VARARGS, "name_process(bytes)"},

@@ -70,6 +70,19 @@ bool cgww_request_send(struct cgww_request *r, const char *more, size_t len,
     return ok;
 }
 
+void cgww_request_put_served(struct cgww_request *r)
+{
+    struct cgw_buf *out = &r->thread->out;
+    size_t start = cgw_frame_open(out, CGW_FRAME_SERVED, 0);
+    uint64_t since = CGW_SLOT_GET(r->thread->slot, started);
+
+    cgw_put_u32(out, r->worker->pid);
+    cgw_put_u32(out, r->worker->generation);
+    cgw_put_u64(out, r->wire.sent_us && since > r->wire.sent_us
+                         ? since - r->wire.sent_us : 0);
+    cgw_frame_close(out, start);
+}
+
 bool cgww_request_log(struct cgww_request *r, enum cgw_log_level level,
                       const char *text, size_t len)
 {
@@ -247,10 +260,12 @@ void cgww_request_serve(struct cgww_worker *worker, struct cgww_thread *thread,
         return;
     }
     r->wire = *wire;
+    thread->request = r;
     if (run_application(r, payload, len) != 0) {
         cgww_fail_exception(r);
     }
     cgww_errors_finish(r);
+    thread->request = NULL;
     take_connection_back(r);
     Py_DECREF((PyObject *)r);
 }

@@ -58,6 +58,8 @@ void cgww_lock(pthread_mutex_t *mutex);
  * up the interpreter lock where it would wait. False: httpd has hung up. */
 bool cgww_request_send(struct cgww_request *r, const char *more, size_t len,
                        int file);
+/* Who serves it, for httpd's access log: in front of HEAD or FAIL. */
+void cgww_request_put_served(struct cgww_request *r);
 /* Send a LOG frame at once. False: not possible (any more). */
 bool cgww_request_log(struct cgww_request *r, enum cgw_log_level level,
                       const char *text, size_t len);

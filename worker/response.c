@@ -49,6 +49,7 @@ static void put_head(struct cgww_request *r, uint8_t flags)
 {
     struct cgww_response *res = &r->response;
 
+    cgww_request_put_served(r);
     cgww_head_put(&res->head, &r->thread->out, flags);
     res->state = flags ? CGWW_RESPONSE_COMPLETE : CGWW_RESPONSE_SENT;
 }

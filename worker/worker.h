@@ -37,6 +37,7 @@ struct cgww_worker {
     struct cgww_environ *environ;
     struct cgww_dispatch dispatch;
     struct cgww_thread *threads; /* list of those that run */
+    uint32_t pid, generation;   /* for logs */
     unsigned long long max_requests; /* after so many it is worn, 0: never */
     atomic_ullong served;       /* requests */
     struct cgw_scoreboard *board;

@@ -832,3 +832,23 @@ def test_paths_of_a_group_are_below_its_root(config):
     config.test(config.vhost("CGatewayApplication shop.wsgi", "CGatewayPython /bin/sh",
                              'CGatewayChroot "jail"')
                 ).refused("CGW0040", f"{config.root}/jail/bin/sh")
+
+
+# ---- CGatewayErrorLog ----------------------------------------------------------------
+
+@pytest.mark.parametrize("value", ['"|/usr/bin/logger -t shop"', "syslog", "shop.log"])
+def test_an_error_log_may_be_a_program_syslog_or_a_file(config, value):
+    config.touch("app.wsgi")
+    config.test(f"<CGatewayGroup one>\nCGatewayApplication ./app.wsgi\n"
+                f"CGatewayErrorLog {value}\n</CGatewayGroup>").accepted()
+
+
+def test_an_error_log_without_a_program_or_directory_is_refused(config):
+    config.touch("app.wsgi")
+    group = "<CGatewayGroup one>\nCGatewayApplication ./app.wsgi\n{}\n</CGatewayGroup>"
+    result = config.test(group.format('CGatewayErrorLog "|"'))
+    assert result.ids() == ["CGW0195"] and "names no program" in result.text
+    result = config.test(group.format("CGatewayErrorLog nowhere/shop.log"))
+    assert result.ids() == ["CGW0196"]
+    assert "CGatewayErrorLog nowhere/shop.log" in result.text
+    assert "there is no directory" in result.text

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -62,11 +63,15 @@ static void a_line_goes_out_whole(void **state)
     char long_line[CGWD_LINE_MAX];
     char out[2 * CGWD_LINE_MAX];
     int fds[2];
+    cgwd_log_batch batch = {.len = 0};
 
     (void)state;
     memset(long_line, 'x', sizeof(long_line));
     assert_int_equal(pipe(fds), 0);
-    cgwd_log_output(fds[1], 5, "shop", long_line, sizeof(long_line));
+    cgwd_log_output(&batch, fds[1], CGWD_ERROR, 5, "shop", "short", 5);
+    cgwd_log_output(&batch, fds[1], CGWD_INFO, 5, "shop", long_line,
+                    sizeof(long_line));
+    cgwd_log_flush(&batch, fds[1]);
     cgwd_log(fds[1], CGWD_ERROR, "%s: %d", "two", 2);
     close(fds[1]);
     ssize_t n = 0, got;
@@ -75,9 +80,79 @@ static void a_line_goes_out_whole(void **state)
     }
     close(fds[0]);
     out[n] = '\0';
-    assert_non_null(strstr(out, "[cgateway:error] [pid 5] shop: xxxx"));
+    assert_non_null(strstr(out, "[cgateway:error] [pid 5] shop: short\n"));
+    assert_non_null(strstr(out, "[cgateway:info] [pid 5] shop: xxxx"));
     assert_non_null(strstr(out, "xxxx\n["));
     assert_non_null(strstr(out, "] two: 2\n"));
+}
+
+static void lines_of_a_batch_go_out_in_one_write(void **state)
+{
+    char out[8192];
+    int fds[2];
+    cgwd_log_batch batch = {.len = 0};
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+    for (int i = 0; i < 20; i++) {
+        cgwd_log_output(&batch, fds[1], CGWD_ERROR, 5, "shop", "a line", 6);
+    }
+    cgwd_log_flush(&batch, fds[1]);
+    ssize_t n = read(fds[0], out, sizeof(out));
+    size_t lines = 0;
+    for (ssize_t i = 0; i < n; i++) {
+        lines += out[i] == '\n';
+    }
+    assert_int_equal(lines, 20);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void syslogs_lines_are_datagrams(void **state)
+{
+    char out[CGWD_LINE_MAX + 512];
+    int fds[2];
+    cgwd_log_batch batch = {.len = 0};
+    ssize_t n;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds), 0);
+    cgwd_log(fds[1], CGWD_WARN, "%s", "a\nb");
+    n = read(fds[0], out, sizeof(out) - 1);
+    out[n] = '\0';
+    assert_non_null(strstr(out, "<188>cgateway["));
+    assert_non_null(strstr(out, "]: a\\x0ab"));
+    cgwd_log_output(&batch, fds[1], CGWD_INFO, 7, "shop", "text", 4);
+    n = read(fds[0], out, sizeof(out) - 1);
+    out[n] = '\0';
+    assert_string_equal(out, "<190>cgateway[7]: shop: text");
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void a_line_may_begin_with_its_level(void **state)
+{
+    static const struct {
+        const char *line;
+        enum cgwd_level level;
+        size_t skip;
+    } cases[] = {
+        {"<7>x", CGWD_DEBUG, 3}, {"<6>x", CGWD_INFO, 3}, {"<5>", CGWD_NOTICE, 3},
+        {"<4>x", CGWD_WARN, 3}, {"<3>x", CGWD_ERROR, 3}, {"<0>x", CGWD_ERROR, 3},
+        {"<8>x", CGWD_ERROR, 0}, {"<6", CGWD_ERROR, 0}, {"<a>x", CGWD_ERROR, 0},
+        {"x", CGWD_ERROR, 0}, {"", CGWD_ERROR, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        size_t skip = 9;
+        assert_int_equal(cgwd_log_level(cases[i].line, strlen(cases[i].line), &skip),
+                         cases[i].level);
+        assert_int_equal(skip, cases[i].skip);
+    }
+    assert_true(cgwd_log_shows(4, CGWD_WARN));
+    assert_false(cgwd_log_shows(4, CGWD_INFO));
+    assert_true(cgwd_log_shows(15, CGWD_DEBUG)); /* trace8 */
 }
 
 int main(void)
@@ -88,6 +163,9 @@ int main(void)
         cmocka_unit_test(utf8_stays_readable),
         cmocka_unit_test(escape_never_writes_beyond_its_room),
         cmocka_unit_test(a_line_goes_out_whole),
+        cmocka_unit_test(lines_of_a_batch_go_out_in_one_write),
+        cmocka_unit_test(a_line_may_begin_with_its_level),
+        cmocka_unit_test(syslogs_lines_are_datagrams),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,7 +29,7 @@ FORK, SERVE, DRAIN = 32, 33, 34
 STACKS = struct.pack("=H", 27)
 MAGIC, VERSION = 0x31574743, 5
 (REQUEST, BODY, BODY_END, HEAD, FILE, END, INTERIM, LOG,
- FAIL, TAKEN) = 1, 2, 3, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16
+ FAIL, TAKEN, SERVED) = 1, 2, 3, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17
 LAST = 1
 HAS_BODY, HTTPS, HEAD_ONLY, SENDFILE, TELL = 1, 2, 4, 8, 32
 UNKNOWN = (1 << 64) - 1
@@ -171,6 +171,9 @@ class Exchange:
         assert self._need(8 + length), "frame cut short"
         payload = self.received[8:8 + length]
         self.received = self.received[8 + length:]
+        if kind == SERVED:
+            self.served = struct.unpack("<IIQ", payload)
+            return self.next_frame()
         self.response.take(kind, flags & LAST, payload, self.descriptors)
         return kind
 

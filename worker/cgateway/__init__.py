@@ -9,6 +9,8 @@
                                         has the client of this request gone?
     cgateway.send_interim(environ, status, headers)
                                         a 1xx response, as 103 Early Hints
+    cgateway.LogHandler                 a handler of `logging`: records go to httpd's
+                                        error log with their level
     cgateway.ClientDisconnected         raised by wsgi.input when the request
                                         body broke off, and by write()
 
@@ -16,7 +18,7 @@ The module can be imported anywhere, also by a management command.
 """
 
 __version__ = "0.1.0"
-__all__ = ["ClientDisconnected", "client_disconnected", "group",
+__all__ = ["ClientDisconnected", "LogHandler", "client_disconnected", "group",
            "send_interim"]
 
 #: Name of the process group that this process belongs to.
@@ -47,3 +49,11 @@ def send_interim(environ, status, headers):
     send = environ.get("cgateway.send_interim")
     if send:
         send(status, headers)
+
+
+def __getattr__(name):
+    """LogHandler is loaded when it is asked for: not everybody needs `logging`."""
+    if name == "LogHandler":
+        from cgateway._log import LogHandler
+        return LogHandler
+    raise AttributeError("module %r has no attribute %r" % (__name__, name))

@@ -28,6 +28,7 @@ class Settings:
         self.group, self.application, threads, processes = arguments[:4]
         self.threads = int(threads)
         self.processes = int(processes)
+        self.generation = 0
         self.check = None       # not None: for _check.py, with this path
         self.stacks = None      # descriptor that they are written to
         options = [a for a in arguments[4:] if a.startswith("--")]
@@ -37,7 +38,9 @@ class Settings:
         self.watch_application = "--watch-application" in options
         for option in options:
             name, _, value = option.partition("=")
-            if name == "--check":
+            if name == "--generation":
+                self.generation = int(value)
+            elif name == "--check":
                 self.check = value
             elif name == "--preload":
                 self.preload = value
@@ -342,7 +345,8 @@ def _serve(settings, application, max_requests, board):
     _cgateway.configure(
         application=application, answer=_auth.answer, group=settings.group,
         threads=settings.threads, processes=settings.processes,
-        max_requests=max_requests, listen_fd=LISTEN_FD, owner=settings.owner,
+        max_requests=max_requests, generation=settings.generation,
+        listen_fd=LISTEN_FD, owner=settings.owner,
         board_fd=board, report=_report.describe,
         sendable=_files.sendable, gone_error=cgateway.ClientDisconnected)
     os.close(board)
