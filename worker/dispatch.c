@@ -24,6 +24,8 @@
 #define LATE_US 5000
 /* epoll_wait that took longer than this has waited. */
 #define WAITED_US 20
+/* At most so often other processes are let go first. */
+#define STEP_BACK_US 1000
 
 static int watch(int epoll_fd, int fd, uint32_t events)
 {
@@ -46,6 +48,8 @@ int cgww_dispatch_open(struct cgww_dispatch *d, int listen_fd, uid_t owner)
     d->listen_fd = listen_fd;
     d->empty_at = 0;
     d->busy = false;
+    d->stepped_back_at = 0;
+    atomic_init(&d->serving, 0);
     d->owner = owner;
     d->complained = 0;
     atomic_init(&d->draining, false);
@@ -151,14 +155,30 @@ static int accept_one(struct cgww_dispatch *d, int *fd)
     }
 }
 
+/* Of the processes that wait the kernel wakes the one that has been registered
+ * for the longest time. One whose interpreter is in use goes to the end of that
+ * row: an idle one, if there is one, serves sooner. */
+static void step_back(struct cgww_dispatch *d, uint64_t now)
+{
+    if (now - d->stepped_back_at > STEP_BACK_US) {
+        d->stepped_back_at = now;
+        epoll_ctl(d->epoll_fd, EPOLL_CTL_DEL, d->listen_fd, NULL);
+        watch(d->epoll_fd, d->listen_fd, EPOLLIN | EPOLLEXCLUSIVE);
+    }
+}
+
 /* A connection that woke this process is taken even when it drains: the kernel
  * has woken nobody else for it (EPOLLEXCLUSIVE). */
 static int wait_and_accept(struct cgww_dispatch *d, int *fd)
 {
     struct epoll_event events[2];
     uint64_t since = cgw_clock_us(), now;
-    int n = epoll_wait(d->epoll_fd, events, 2, -1);
+    int n;
 
+    if (atomic_load(&d->serving) > 0) {
+        step_back(d, since);
+    }
+    n = epoll_wait(d->epoll_fd, events, 2, -1);
     if (n < 0) {
         return errno == EINTR ? EAGAIN : errno;
     }
@@ -180,7 +200,7 @@ static int accept_next(struct cgww_dispatch *d, int *fd)
 {
     int rv = EAGAIN;
 
-    if (d->busy) {
+    if (d->busy && atomic_load(&d->serving) == 0) {
         rv = accept_one(d, fd);
     }
     if (rv == EAGAIN) {
@@ -211,6 +231,17 @@ int cgww_dispatch_next(struct cgww_dispatch *d, int *fd)
 uint32_t cgww_dispatch_pass(struct cgww_dispatch *d, int32_t tid)
 {
     return cgww_place_pass(&d->place, tid);
+}
+
+void cgww_dispatch_begin(struct cgww_dispatch *d)
+{
+    atomic_fetch_add(&d->serving, 1);
+}
+
+void cgww_dispatch_end(struct cgww_dispatch *d, uint32_t passed)
+{
+    atomic_fetch_sub(&d->serving, 1);
+    cgww_place_compare(&d->place, passed);
 }
 
 bool cgww_dispatch_is_late(const struct cgww_dispatch *d)

@@ -23,6 +23,8 @@ struct cgww_dispatch {
     struct cgww_place place;    /* who has it may touch: */
     uint64_t empty_at;          /* when nothing waited, cgw_clock_us() */
     bool busy;                  /* the next one probably waits already */
+    uint64_t stepped_back_at;   /* cgw_clock_us() */
+    atomic_int serving;         /* threads in the application */
     atomic_bool draining;
     uid_t owner;                /* of the socket file: httpd's user */
     time_t complained;          /* last report of a failed accept */
@@ -36,8 +38,13 @@ int cgww_dispatch_open(struct cgww_dispatch *d, int listen_fd, uid_t owner);
  * holds the place, which cgww_dispatch_pass() gives up. ECANCELED: draining;
  * another errno: the listening socket is unusable. */
 int cgww_dispatch_next(struct cgww_dispatch *d, int *fd);
-/* tid: the caller's. The result is for cgww_place_compare(). */
+/* tid: the caller's. */
 uint32_t cgww_dispatch_pass(struct cgww_dispatch *d, int32_t tid);
+
+/* Around the application, with the interpreter lock; passed is what the pass
+ * returned. A process whose threads serve takes less of what comes. */
+void cgww_dispatch_begin(struct cgww_dispatch *d);
+void cgww_dispatch_end(struct cgww_dispatch *d, uint32_t passed);
 
 /* As the leader: may the connection just accepted have waited for longer than
  * a moment? */

@@ -202,14 +202,16 @@ PyObject *cgww_thread_run(struct cgww_worker *worker)
         Py_BEGIN_ALLOW_THREADS
         await_arrival(worker, t, &arrival);
         Py_END_ALLOW_THREADS
-        pass_place(worker, t);
         if (arrival.error != 0) {
+            pass_place(worker, t);
             break;
         }
+        cgww_dispatch_begin(&worker->dispatch);
+        pass_place(worker, t);
         cgww_slot_running(t->slot);
         cgww_request_serve(worker, t, &arrival.request, arrival.payload,
                            arrival.frame.length);
-        cgww_place_compare(&worker->dispatch.place, t->passed);
+        cgww_dispatch_end(&worker->dispatch, t->passed);
         count_request(worker);
     }
     thread_free(worker, t);

@@ -202,3 +202,32 @@ def test_a_template_that_hangs_in_a_fork_is_replaced(httpd, site, marks):
     until(lambda: len(httpd.workers("a.example")) == 2, "two workers again")
     again = ask_all(httpd, 2, "meet-again")
     assert len({a["imported_by"] for a in again}) == 2, "there is a new template"
+
+
+# ---- which process serves --------------------------------------------------------------
+
+def test_a_process_whose_threads_are_idle_serves_first(httpd, site, marks):
+    """Its interpreter is free at once; the other one's may be in use for long."""
+    site("CGatewayProcesses 2", "CGatewayThreads 2")
+    until(lambda: len(httpd.workers("a.example")) == 2, "both workers")
+    raw, busy = ask_slowly(httpd, marks)
+    with raw:
+        answers = [httpd.get().json()["pid"] for _ in range(40)]
+        (marks / "go-on").touch()
+        raw.receive_all()
+    assert answers.count(busy) < 20
+
+
+def test_a_thread_that_waits_in_the_application_keeps_no_request_waiting(
+        httpd, site, marks):
+    """Many after another, as the thread that serves changes each time."""
+    site("CGatewayProcesses 1", "CGatewayThreads 6")
+    for _ in range(50):
+        assert httpd.get().status == 200
+    slow = [ask_slowly(httpd, marks, f"slow{n}")[0] for n in range(5)]
+    for _ in range(50):
+        assert httpd.get().status == 200
+    (marks / "go-on").touch()
+    for raw in slow:
+        with raw:
+            assert b"200 OK" in raw.receive_all()[0]
