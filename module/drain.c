@@ -15,7 +15,7 @@ static void drain(request_rec *r)
     apr_bucket_brigade *bb = apr_brigade_create(r->pool,
                                                 r->connection->bucket_alloc);
     apr_status_t rv = APR_SUCCESS;
-    int ended = r->expecting_100;
+    int ended = r->expecting_100 ? 1 : 0;
 
     while (rv == APR_SUCCESS && !ended && !r->connection->aborted) {
         rv = ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES,
