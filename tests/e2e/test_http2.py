@@ -16,9 +16,13 @@ pytestmark = pytest.mark.skipif(MPM == "prefork", reason="mod_http2 needs thread
 APP = '''
 import hashlib
 import json
+import os
+import pathlib
 import threading
+import time
 
 GO_ON = threading.Event()
+MARKS = pathlib.Path(os.environ.get("MARKS", "/nowhere"))
 
 
 def parts():
@@ -32,6 +36,31 @@ def broken():
     raise RuntimeError("half way")
 
 
+def endless():
+    try:
+        while True:
+            yield b"x" * 10000
+    except GeneratorExit:
+        (MARKS / "generator-exit").touch()
+        raise
+
+
+def until_gone(gone):
+    yield b"begun"
+    while not gone():
+        time.sleep(0.005)
+    (MARKS / "gone").touch()
+
+
+def read_all(body):
+    (MARKS / "reading").touch()
+    try:
+        body.read()
+    except OSError as error:
+        (MARKS / type(error).__name__).touch()
+        raise
+
+
 def application(environ, start_response):
     path = environ["PATH_INFO"]
     if path == "/raise":
@@ -39,6 +68,12 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     if path == "/go-on":
         GO_ON.set()
+    if path == "/endless":
+        return endless()
+    if path == "/until-gone":
+        return until_gone(environ["cgateway.client_disconnected"])
+    if path == "/read":
+        read_all(environ["wsgi.input"])
     if path == "/parts":
         return parts()
     if path == "/broken":
@@ -120,6 +155,50 @@ def test_over_tls(secure):
     assert environ["SSL_PROTOCOL"].startswith("TLS")
 
 
+@pytest.fixture
+def marked(httpd, site, marks):
+    """Starts the application with a directory for its marks; waits for one."""
+    site(f'CGatewayEnv MARKS "{marks}"', "CGatewayBodyBuffer 0")
+    return lambda name: until((marks / name).exists, f"the mark {name}")
+
+
+@pytest.fixture
+def client(httpd):
+    """Starts curl, which is killed at the end at the latest."""
+    started = []
+
+    def start(path, *options):
+        with (httpd.root / "out").open("wb") as out:
+            started.append(subprocess.Popen(
+                ["curl", "--silent", "--no-buffer", PRIOR, "--max-time", str(PATIENCE),
+                 "--header", "Host: a.example", *options,
+                 f"http://127.0.0.1:{httpd.port}{path}"], stdout=out))
+        return started[-1]
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("path, mark", [("/endless", "generator-exit"),
+                                        ("/until-gone", "gone")])
+def test_a_client_that_goes_away_is_noticed(httpd, marked, client, path, mark):
+    process = client(path)
+    until(lambda: (httpd.root / "out").read_bytes(), "the response to begin")
+    process.kill()
+    marked(mark)
+    assert ask(httpd, "/after")[2] == b"of /after"
+
+
+def test_an_upload_that_breaks_off_raises(httpd, marked, client):
+    _, file = body_file(httpd, 5_000_000)
+    process = client("/read", "--data-binary", file, "--limit-rate", "100K")
+    marked("reading")
+    process.kill()
+    marked("ClientDisconnected")
+    assert ask(httpd, "/after")[2] == b"of /after"
+
+
 def test_many_streams_of_one_connection_keep_apart(httpd, secure):
     address, options = secure
     downloads = []
@@ -178,16 +257,12 @@ def test_an_ignored_body_that_waits_for_100_continue_is_not_waited_for(httpd, si
     assert '" 200 ' in line
 
 
-def test_what_precedes_a_pause_arrives_before_it(httpd, site):
+def test_what_precedes_a_pause_arrives_before_it(httpd, site, client):
     site()
-    with (httpd.root / "out").open("wb") as out:
-        client = subprocess.Popen(
-            ["curl", "--silent", "--no-buffer", PRIOR, "--max-time", str(PATIENCE),
-             "--header", "Host: a.example", f"http://127.0.0.1:{httpd.port}/parts"],
-            stdout=out)
+    process = client("/parts")
     until(lambda: (httpd.root / "out").read_bytes() == b"first ", "the first part")
     assert httpd.get("/go-on").text == "of /go-on"
-    assert client.wait(PATIENCE) == 0
+    assert process.wait(PATIENCE) == 0
     assert (httpd.root / "out").read_bytes() == b"first second"
 
 

@@ -473,6 +473,39 @@ def case_205(environ, start):
     return []
 
 
+# ---- headers ----
+
+HEADERS = {
+    "own": [("Date", "Mon, 01 Jan 2024 00:00:00 GMT"), ("Server", "own/1"),
+            ("Content-Type", "text/own"), ("Last-Modified", "yesterday"),
+            ("ETag", 'W/"own"'), ("Status", "404 Not Found"), ("Vary", "Cookie")],
+    "relative": [("Location", "../else?where"), ("Content-Location", "/own")],
+    "empty": [("X-Empty", ""), ("Content-Type", "text/plain")],
+    "none": [],
+    "spelling": [("content-TYPE", "text/odd"), ("content-LENGTH", "4"), ("x-oWn", "1")],
+    "repeated": [("Set-Cookie", "a=1"), ("X-Same", "1"), ("Set-Cookie", "b=2"),
+                 ("X-Same", "2"), ("WWW-Authenticate", "Basic"),
+                 ("WWW-Authenticate", "Bearer"), ("Set-Cookie", "a=1")],
+    "latin": [("X-Latin", "caf\xe9"), ("X-Tab", "a\tb")],
+    "equal-lengths": [("Content-Length", "4"), ("Content-Length", "4")],
+    "large": [(f"X-{number}", "v" * 8000) for number in range(30)],
+    "too-large": [(f"X-{number}", "v" * 8000) for number in range(200)],
+    "types": [("Content-Type", "text/first"), ("Content-Type", "text/last")]}
+
+
+def case_headers(environ, start):
+    headers = HEADERS[environ["QUERY_STRING"]]
+    start("200 OK", headers)
+    return [b"body"]
+
+
+def case_changed_after_the_call(environ, start):
+    headers = [("X-A", "1")]
+    start("200 OK", headers)
+    headers.append(("X-Late", "1"))
+    return [b"body"]
+
+
 # ---- environ ----
 
 def case_environ_is_a_dict(environ, start):
@@ -598,6 +631,45 @@ def test_an_iterable_that_is_longer_than_it_says_is_cut_and_logged(site):
     site.expect_log("CGW0404")
     assert site.get("/sized-wrong").text == "one "
     site.wait_log("CGW0404")
+
+
+# ---- headers --------------------------------------------------------------------------
+
+def test_headers_arrive_as_the_application_gave_them(site):
+    with site.connection() as connection:
+        def headers(name):
+            answer = connection.get(f"/headers?{name}")
+            assert (answer.status, answer.text) == (200, "body"), name
+            return answer.headers
+        own = headers("own")
+        for name in ("Date", "Server"):
+            assert len(own.get_all(name)) == 1, "httpd's"
+        for name, value in {"Content-Type": "text/own", "Last-Modified": "yesterday",
+                            "ETag": 'W/"own"', "Status": "404 Not Found",
+                            "Vary": "Cookie"}.items():
+            assert own.get_all(name) == [value]
+        assert headers("relative")["Location"] == "../else?where"
+        assert headers("empty")["X-Empty"] == ""
+        assert headers("none").get_all("Content-Type") is None
+        spelling = headers("spelling")
+        assert (spelling["Content-Type"], spelling["Content-Length"]) == ("text/odd", "4")
+        assert "x-oWn" in spelling.keys()
+        repeated = headers("repeated")
+        assert repeated.get_all("Set-Cookie") == ["a=1", "b=2", "a=1"]
+        assert repeated.get_all("X-Same") == ["1", "2"]
+        assert repeated.get_all("WWW-Authenticate") == ["Basic", "Bearer"]
+        latin = headers("latin")
+        assert (latin["X-Latin"], latin["X-Tab"]) == ("caf\xe9", "a\tb")
+        assert headers("equal-lengths").get_all("Content-Length") == ["4"]
+        assert len(headers("types").get_all("Content-Type")) == 1
+    assert "X-Late" not in site.get("/changed-after-the-call").headers
+
+
+def test_headers_may_be_large_and_are_refused_where_they_are_too_large(site):
+    run = site.curl("/headers?large", "--include")
+    assert run.returncode == 0 and run.stdout.count(b"v" * 8000) == 30
+    site.expect_log("CGW0121", "headers are larger than 1024 KiB")
+    assert site.get("/headers?too-large").status == 500
 
 
 # ---- exceptions -----------------------------------------------------------------------
