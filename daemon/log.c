@@ -2,6 +2,8 @@
 
 #include "log.h"
 
+#include "format.h"
+
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +17,11 @@
 static const char *const level_names[] = {
     [CGWD_ERROR] = "error", [CGWD_WARN] = "warn", [CGWD_NOTICE] = "notice",
     [CGWD_INFO] = "info", [CGWD_DEBUG] = "debug"};
+
+const char *cgwd_level_name(enum cgwd_level level)
+{
+    return level_names[level];
+}
 
 size_t cgwd_log_prefix(char *out, size_t size, const struct timespec *now,
                        enum cgwd_level level, pid_t pid)
@@ -162,37 +169,68 @@ int cgwd_log_shows(int64_t log_level, enum cgwd_level level)
 
 void cgwd_log_flush(cgwd_log_batch *batch, int fd)
 {
-    if (batch->len && write(fd, batch->bytes, batch->len) < 0) {
+    size_t len = batch->len < sizeof(batch->bytes) ? batch->len
+                                                   : sizeof(batch->bytes);
+
+    if (len && write(fd, batch->bytes, len) < 0) {
         /* there is nowhere else to say so */
     }
     batch->len = 0;
 }
 
-void cgwd_log_output(cgwd_log_batch *batch, int fd, enum cgwd_level level,
-                     pid_t pid, const char *group, const char *line, size_t len)
+/* "group: text", as it goes into a line. */
+static size_t put_text(char *out, size_t size, const char *group, const char *line,
+                       size_t len)
 {
-    char text[CGWD_LINE_MAX + 256];
-    struct timespec now;
-    int syslog = is_syslog(fd);
+    size_t n = (size_t)snprintf(out, size, "%.100s: ", group);
+
+    return n + cgwd_log_escape(out + n, size - n, line, len);
+}
+
+/* With its end. 0: ErrorLogFormat does not want it. */
+static size_t put_line(char *out, size_t size, const struct cgwd_writer *writer,
+                       const cgwd_line *line)
+{
     size_t n;
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    n = syslog ? 0 : cgwd_log_prefix(text, 128, &now, level, pid);
-    n += (size_t)snprintf(text + n, 128, "%.100s: ", group);
-    n += cgwd_log_escape(text + n, sizeof(text) - n - 1, line, len);
-    if (syslog) {
-        send_syslog(fd, level, pid, text, n);
+    if (writer->format) {
+        n = cgwd_format_line(out, size - 1, writer->format, line);
+    }
+    else {
+        n = cgwd_log_prefix(out, size - line->len - 1, line->now, line->level,
+                            line->pid);
+        memcpy(out + n, line->text, line->len);
+        n += line->len;
+    }
+    if (n) {
+        out[n++] = '\n';
+    }
+    return n;
+}
+
+void cgwd_log_output(cgwd_log_batch *batch, const struct cgwd_writer *writer,
+                     enum cgwd_level level, pid_t pid, const char *line, size_t len)
+{
+    char text[CGWD_LINE_MAX + 128], out[sizeof(text) + 512];
+    struct timespec now;
+    size_t n = put_text(text, sizeof(text), writer->group, line, len);
+
+    if (is_syslog(writer->fd)) {
+        send_syslog(writer->fd, level, pid, text, n);
         return;
     }
-    text[n++] = '\n';
+    clock_gettime(CLOCK_REALTIME, &now);
+    n = put_line(out, sizeof(out), writer,
+                 &(cgwd_line){.now = &now, .level = level, .pid = pid, .text = text,
+                              .len = n});
     if (batch->len + n > sizeof(batch->bytes)) {
-        cgwd_log_flush(batch, fd);
+        cgwd_log_flush(batch, writer->fd);
     }
     if (n <= sizeof(batch->bytes)) {
-        memcpy(batch->bytes + batch->len, text, n);
+        memcpy(batch->bytes + batch->len, out, n);
         batch->len += n;
     }
-    else if (write(fd, text, n) < 0) {
+    else if (write(writer->fd, out, n) < 0) {
         return; /* as above */
     }
 }

@@ -28,13 +28,19 @@ typedef struct cgwd_log_batch {
 
 /* A line that process pid of a group wrote. Control characters are shown as
  * \xHH, so that nobody forges a line. It goes out with the batch. */
-void cgwd_log_output(cgwd_log_batch *batch, int fd, enum cgwd_level level,
-                     pid_t pid, const char *group, const char *line, size_t len);
+struct cgwd_writer {
+    int fd;
+    const char *format;     /* ErrorLogFormat, NULL: httpd's default */
+    const char *group;
+};
+void cgwd_log_output(cgwd_log_batch *batch, const struct cgwd_writer *writer,
+                     enum cgwd_level level, pid_t pid, const char *line, size_t len);
 void cgwd_log_flush(cgwd_log_batch *batch, int fd);
 /* The level of a line that begins with "<n>", n being syslog's number, as
  * cgateway.LogHandler writes: what the line has before its text is *skip bytes.
  * CGWD_ERROR and 0 for any other line. */
 enum cgwd_level cgwd_log_level(const char *line, size_t len, size_t *skip);
+const char *cgwd_level_name(enum cgwd_level level);
 /* Whether lines of that level are shown by LogLevel; syslog's number. */
 int cgwd_log_shows(int64_t log_level, enum cgwd_level level);
 

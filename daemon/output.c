@@ -24,8 +24,10 @@ static void end_line(cgwd_process *proc)
         || (skip && !cgwd_log_shows(proc->generation->spec->log_level, level))) {
         return;
     }
-    cgwd_log_output(&proc->batch, group->log, level, proc->pid, group->name, text,
-                    len);
+    cgwd_log_output(&proc->batch,
+                    &(struct cgwd_writer){.fd = group->log, .group = group->name,
+                                          .format = group->spec->error_format},
+                    level, proc->pid, text, len);
     cgwd_log_escape(proc->last_words, sizeof(proc->last_words), text, len);
     cgwd_generation_heard(proc->generation, text, len);
 }

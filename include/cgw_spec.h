@@ -64,6 +64,7 @@ enum cgw_preload {
     X(settings)                 /* DJANGO_SETTINGS_MODULE */                  \
     X(python)                   /* absolute path of the interpreter */        \
     X(directory)                /* working directory */                       \
+    X(error_format)             /* ErrorLogFormat of the owner */             \
     X(error_log)                /* CGatewayErrorLog; for httpd's parent */    \
     X(user)                     /* login name that uid stands for */          \
     X(home)                     /* home directory of that user */             \

@@ -26,6 +26,7 @@
 #include "cgw_log.h"
 #include "cgw_wire.h"
 #include "config.h"
+#include "errorformat.h"
 #include "grouplog.h"
 #include "launch.h"
 #include "rundir.h"
@@ -162,6 +163,7 @@ static apr_status_t specs_memfd(int *fd, const apr_array_header_t *groups,
         const cgwm_group *group = APR_ARRAY_IDX(groups, i, cgwm_group *);
         group->spec->log_level = ap_get_server_module_loglevel(
             group->owner, APLOG_MODULE_INDEX);
+        group->spec->error_format = cgwm_errorformat_of(group->owner, ptemp);
         cgw_spec_encode(group->spec, bytes);
     }
     *fd = memfd_create("cgateway-config", MFD_CLOEXEC);

@@ -115,6 +115,22 @@ def test_lines_of_a_request_have_its_client_and_id_in_httpds_own_format(httpd):
     httpd.expect_log(".")   # a format of its own
 
 
+def test_what_processes_print_has_the_format_of_their_virtual_host(httpd):
+    """%v, what is absent, and a format of the main server's own beside it."""
+    httpd.main('ErrorLogFormat "MAIN %l %M"')
+    httpd.wsgi(httpd.app("prints.wsgi", PRINTS),
+               'ErrorLogFormat "%{cu}t <%v> [client\\ %a] {%-L} [%P] %l: %M"',
+               'ErrorLogFormat request "request %L"')
+    httpd.wsgi(httpd.app("prints.wsgi", PRINTS), name="b.example")
+    httpd.expect_log(".")
+    httpd.start()
+    httpd.get("/x")
+    httpd.get("/y", host="b.example")
+    httpd.wait_log(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6} <a\.example> \{-\} "
+                   r"\[\d+\] error: a\.example: printed for /x$")
+    httpd.wait_log(r"^MAIN error b\.example: printed for /y$", "b.example")
+
+
 def test_a_traceback_stays_together(httpd):
     serve(httpd)
     httpd.get("/raise")

@@ -68,8 +68,10 @@ static void a_line_goes_out_whole(void **state)
     (void)state;
     memset(long_line, 'x', sizeof(long_line));
     assert_int_equal(pipe(fds), 0);
-    cgwd_log_output(&batch, fds[1], CGWD_ERROR, 5, "shop", "short", 5);
-    cgwd_log_output(&batch, fds[1], CGWD_INFO, 5, "shop", long_line,
+    cgwd_log_output(&batch, &(struct cgwd_writer){.fd = fds[1], .group = "shop"},
+                    CGWD_ERROR, 5, "short", 5);
+    cgwd_log_output(&batch, &(struct cgwd_writer){.fd = fds[1], .group = "shop"},
+                    CGWD_INFO, 5, long_line,
                     sizeof(long_line));
     cgwd_log_flush(&batch, fds[1]);
     cgwd_log(fds[1], CGWD_ERROR, "%s: %d", "two", 2);
@@ -95,7 +97,8 @@ static void lines_of_a_batch_go_out_in_one_write(void **state)
     (void)state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
     for (int i = 0; i < 20; i++) {
-        cgwd_log_output(&batch, fds[1], CGWD_ERROR, 5, "shop", "a line", 6);
+        cgwd_log_output(&batch, &(struct cgwd_writer){.fd = fds[1], .group = "shop"},
+                    CGWD_ERROR, 5, "a line", 6);
     }
     cgwd_log_flush(&batch, fds[1]);
     ssize_t n = read(fds[0], out, sizeof(out));
@@ -122,7 +125,8 @@ static void syslogs_lines_are_datagrams(void **state)
     out[n] = '\0';
     assert_non_null(strstr(out, "<188>cgateway["));
     assert_non_null(strstr(out, "]: a\\x0ab"));
-    cgwd_log_output(&batch, fds[1], CGWD_INFO, 7, "shop", "text", 4);
+    cgwd_log_output(&batch, &(struct cgwd_writer){.fd = fds[1], .group = "shop"},
+                    CGWD_INFO, 7, "text", 4);
     n = read(fds[0], out, sizeof(out) - 1);
     out[n] = '\0';
     assert_string_equal(out, "<190>cgateway[7]: shop: text");
