@@ -20,6 +20,7 @@
 #include "admin.h"
 #include "cgw_log.h"
 #include "config.h"
+#include "confine.h"
 #include "group.h"
 #include "reaper.h"
 
@@ -219,6 +220,17 @@ static cgwd_supervisor *create(const char *rundir, int predecessor)
     return sup->library && sup->loop ? sup : NULL;
 }
 
+/* Nobody is in them any more. */
+static void forget_control_groups(cgwd_supervisor *sup)
+{
+    for (apr_hash_index_t *i = apr_hash_first(NULL, sup->groups); i;
+         i = apr_hash_next(i)) {
+        void *group;
+        apr_hash_this(i, NULL, NULL, &group);
+        cgwd_confine_forget(((cgwd_group *)group)->spec);
+    }
+}
+
 int main(int argc, char **argv)
 {
     cgwd_supervisor *sup;
@@ -246,6 +258,7 @@ int main(int argc, char **argv)
                  "processes of groups are left that SIGKILL did not end; they "
                  "hang in the kernel");
     }
+    forget_control_groups(sup);
     cgwd_loop_destroy(sup->loop);
     apr_terminate();
     return 0;

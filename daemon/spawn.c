@@ -7,12 +7,14 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/close_range.h>
+#include <linux/keyctl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cgw_control.h"
@@ -180,6 +182,26 @@ static void confine(const cgw_spec *spec, int ruleset)
     }
 }
 
+/* What no program that the process starts can ever have again. Without the
+ * right to, as in some containers, no_new_privs alone sees to it. */
+static void drop_capabilities(void)
+{
+    for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
+        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) {
+            return;
+        }
+    }
+}
+
+/* httpd may have been started from a login of root: keys of that session are
+ * not the group's. A kernel without keys has none to take away. */
+static void leave_session_keyring(void)
+{
+    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0) {
+        return;
+    }
+}
+
 static void become_user(const cgw_spec *spec, const struct plan *plan)
 {
     if (spec->uid < 0) {
@@ -224,7 +246,9 @@ _Noreturn static void child(const cgwd_spawn *spawn, const struct plan *plan)
         give_up(failed, NULL);
     }
     ruleset = open_landlock(spec, plan);
+    drop_capabilities();
     become_user(spec, plan);
+    leave_session_keyring();
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
         give_up("giving up privileges", NULL);
     }

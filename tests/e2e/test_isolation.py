@@ -117,12 +117,42 @@ result = dict(line.split(":\\t", 1) for line in open("/proc/self/status").read()
 def test_a_worker_has_no_privileges_and_its_own_session(httpd, two_users):
     status = run(httpd, STATUS)
     assert status["NoNewPrivs"] == "1"
-    for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+    for name in ("CapInh", "CapPrm", "CapEff", "CapAmb", "CapBnd"):
         assert int(status[name], 16) == 0, name
     worker, = httpd.workers(A)
     sessions = {os.getsid(worker), os.getsid(httpd.workers(B)[0]),
                 os.getsid(httpd.process.pid), os.getsid(httpd.supervisor())}
     assert len(sessions) == 4
+
+
+KEYS = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+SYS_KEYCTL = {"x86_64": 250, "aarch64": 219}[os.uname().machine]
+SYS_ADD_KEY = {"x86_64": 248, "aarch64": 217}[os.uname().machine]
+JOIN_SESSION, SEARCH, SESSION, NAME = 1, 10, -3, b"cgw-secret"
+def check(result):
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+def find():
+    return check(libc.syscall(SYS_KEYCTL, SEARCH, SESSION, b"user", NAME, 0))
+"""
+
+
+def test_keys_of_the_session_that_started_httpd_are_not_the_group_s(httpd, as_root):
+    keys = {}
+    exec(KEYS, keys)
+    try:
+        keys["check"](keys["libc"].syscall(keys["SYS_KEYCTL"], keys["JOIN_SESSION"], None))
+        keys["check"](keys["libc"].syscall(keys["SYS_ADD_KEY"], b"user", keys["NAME"],
+                                           b"secret", 6, keys["SESSION"]))
+    except OSError as error:
+        pytest.skip(f"keys cannot be used here: {error}")
+    assert keys["find"]() > 0
+    httpd.wsgi("hostile.wsgi", "CGatewayUser games")
+    httpd.start()
+    assert run(httpd, KEYS + "result = find()") == "OSError"
 
 
 @pytest.mark.parametrize("call", ["os.setuid(0)", "os.setresuid(-1, 0, -1)",
