@@ -4,9 +4,6 @@
 
 #include <string.h>
 
-#include "backlog.h"
-#include "group.h"
-
 /* What workers count is not trusted, and may seem to go backwards. */
 static uint64_t grown(uint64_t now, uint64_t before)
 {
@@ -37,18 +34,6 @@ uint64_t cgwd_percentile(const uint64_t counts[CGW_BUCKETS], double part)
     return 0;
 }
 
-static unsigned busy_threads(const cgwd_group *group)
-{
-    unsigned n = 0;
-
-    for (const cgwd_generation *g = group->generations; g; g = g->next) {
-        for (const cgwd_process *p = g->processes; p; p = p->next) {
-            n += cgwd_board_busy(&p->board);
-        }
-    }
-    return n;
-}
-
 /* Fills a slot of the recent histograms; the sum of counts that came. */
 static void take_histogram(uint64_t out[CGW_BUCKETS],
                            const uint64_t now[CGW_BUCKETS],
@@ -59,53 +44,30 @@ static void take_histogram(uint64_t out[CGW_BUCKETS],
     }
 }
 
-static void sample(cgwd_group *group)
+void cgwd_history_take(cgwd_history *h, const struct cgw_totals *now,
+                       unsigned busy, int queued, int64_t ms)
 {
-    cgwd_history *h = &group->history;
-    struct cgw_totals now;
     cgwd_sample *s = &h->samples[h->n % CGWD_SAMPLES];
     uint64_t *latency = h->latency[h->n % CGWD_RECENT];
-    int queued = cgwd_backlog(group->listener);
 
-    cgwd_group_total(group, &now);
     memset(s, 0, sizeof(*s));
-    take_histogram(latency, now.latency, h->last.latency);
-    take_histogram(h->queue[h->n % CGWD_RECENT], now.queue, h->last.queue);
-    s->requests = bounded(grown(now.requests, h->last.requests));
+    take_histogram(latency, now->latency, h->last.latency);
+    take_histogram(h->queue[h->n % CGWD_RECENT], now->queue, h->last.queue);
+    s->requests = bounded(grown(now->requests, h->last.requests));
     for (int i = 0; i < CGW_SLOT_FAILURES; i++) {
-        s->errors += bounded(grown(now.failures[i], h->last.failures[i]));
+        s->errors += bounded(grown(now->failures[i], h->last.failures[i]));
     }
     s->p99_us = bounded(cgwd_percentile(latency, 0.99));
-    s->busy = busy_threads(group);
+    s->busy = busy;
     s->queued = queued > 0 ? (uint32_t)queued : 0;
     if (!s->queued) {
         h->queued_since = 0;
     }
     else if (!h->queued_since) {
-        h->queued_since = cgwd_now();
+        h->queued_since = ms;
     }
-    h->last = now;
+    h->last = *now;
     h->n++;
-}
-
-static void handle_sample(cgwd_timer *timer)
-{
-    cgwd_supervisor *sup = timer->owner;
-
-    for (apr_hash_index_t *i = apr_hash_first(NULL, sup->groups); i;
-         i = apr_hash_next(i)) {
-        void *group;
-        apr_hash_this(i, NULL, NULL, &group);
-        sample(group);
-    }
-    cgwd_timer_set(sup->loop, timer, CGWD_SAMPLE_MS);
-}
-
-void cgwd_history_start(cgwd_supervisor *sup)
-{
-    sup->sampler.owner = sup;
-    sup->sampler.handle = handle_sample;
-    cgwd_timer_set(sup->loop, &sup->sampler, CGWD_SAMPLE_MS);
 }
 
 const cgwd_sample *cgwd_history_sample(const cgwd_history *history, unsigned i)

@@ -2,8 +2,9 @@
 #ifndef CGWD_HISTORY_H
 #define CGWD_HISTORY_H
 
+#include <stdint.h>
+
 #include "cgw_scoreboard.h"
-#include "loop.h"
 
 /* What a group did in the last minutes, for plots and for percentiles of what is
  * recent. A sample every CGWD_SAMPLE_MS of all groups. */
@@ -28,10 +29,10 @@ typedef struct cgwd_history {
     int64_t queued_since;       /* the queue has not been empty since; 0: it is */
 } cgwd_history;
 
-struct cgwd_supervisor;
-
-/* Begin to sample. */
-void cgwd_history_start(struct cgwd_supervisor *sup);
+/* Adds a sample: of what the workers have counted so far, which may be nonsense;
+ * queued -1: unknown; ms: cgwd_now(). */
+void cgwd_history_take(cgwd_history *history, const struct cgw_totals *now,
+                       unsigned busy, int queued, int64_t ms);
 
 /* The value below which a part (0 to 1) of what a histogram counts lies, in us;
  * 0 where it counts nothing. Linear within a bucket. */

@@ -23,6 +23,7 @@
 #include "confine.h"
 #include "group.h"
 #include "reaper.h"
+#include "sampler.h"
 
 #define OVERFLOW_SAY_MS 60000
 
@@ -251,7 +252,7 @@ int main(int argc, char **argv)
     }
     raise_descriptor_limit(sup);
     watch_files(sup);
-    cgwd_history_start(sup);
+    cgwd_sampler_start(sup);
     cgwd_loop_run(sup->loop);
     if (cgwd_reaper_sweep() > 0) {
         cgwd_log(sup->log, CGWD_ERROR, CGW_LOGNO(0251)

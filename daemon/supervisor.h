@@ -32,7 +32,7 @@ typedef struct cgwd_supervisor {
     pid_t parent;               /* httpd's */
     int predecessor;            /* CGW_PREDECESSOR_FD, -1: none (any more) */
     int succeeded;              /* CGW_SUCCEEDED_*; 0: no other takes over */
-    cgwd_timer sampler;         /* history.c */
+    cgwd_timer sampler;         /* sampler.c */
     int ending;
     struct cgwd_check *checks;  /* that run (check.c) */
     int stacks_busy;            /* somebody collects stacks (stacks.c) */

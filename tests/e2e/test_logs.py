@@ -159,6 +159,7 @@ def test_the_access_log_can_tell_who_served_and_how_long(httpd, ctl):
           '%{cgateway-app-us}n"')
     assert ctl("wait-ready").returncode == 0
     assert ctl("reload", "a.example").returncode == 0
+    until(lambda: len(ctl.group("a.example")["generations"]) == 1, "the old one's end")
     for path in ("/a", "/fail"):
         httpd.get(path)
         line = until(lambda p=path: re.search(rf"^{p} .*$", (
