@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs what is missing, by apt: deps.sh build|demo|test|page|bench|lint
+# Installs what is missing, by apt: deps.sh build|demo|test|page|bench|lint|package
 #
 # build  what compiles mod_cgateway        demo   and what `make demo` serves with
 # test   and what `make check` needs       bench  demo and the peers of `make bench`
 # page   browser and Prometheus for the tests of the status page
 # lint   build and clang-format, clang-tidy, cppcheck
+# package  test and what builds and checks the Debian package
 #
 # Says what it installs. As an ordinary user it asks sudo, without a password;
 # where that is refused, it prints the command for root. What is there in
@@ -59,6 +60,12 @@ chromium: command -v chromium'
 LINT='clang-format: command -v clang-format
 clang-tidy: command -v clang-tidy
 cppcheck: command -v cppcheck'
+
+PACKAGE='dpkg-dev: command -v dpkg-buildpackage
+debhelper: command -v dh
+fakeroot: command -v fakeroot
+lintian: command -v lintian
+debootstrap: command -v debootstrap'
 
 has_header() {
     printf '#include <setjmp.h>\n#include <stdarg.h>\n#include <stddef.h>\n%s\n' \
@@ -149,8 +156,12 @@ $BENCH" ;;
     page) table=$PAGE ;;
     lint) table="$BUILD
 $LINT" ;;
+    package) table="$BUILD
+$DEMO
+$TEST
+$PACKAGE" ;;
     *)
-        printf 'usage: deps.sh build|demo|test|page|bench|lint\n' >&2
+        printf 'usage: deps.sh build|demo|test|page|bench|lint|package\n' >&2
         return 2
         ;;
     esac
