@@ -29,7 +29,9 @@ void cgwd_group_set_refusing(cgwd_group *group, int on)
                           group->stopped ? "was stopped; cgatewayctl start "
                                            "starts it again"
                                          : "has no worker that can serve; the "
-                                           "error log above tells why");
+                                           "error log above tells why",
+                          group->failure && !group->stopped
+                              ? group->failure->output : NULL);
     }
     else {
         cgwd_queue_leave(&group->queue);

@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,6 +26,10 @@ static void refuse_one(const cgwd_queue *queue, int fd)
 
     cgw_buf_put(&buf, &kind, 1);
     cgw_buf_put(&buf, text, n > 0 ? (size_t)n : 0);
+    if (queue->details) {
+        cgw_buf_put(&buf, "", 1);
+        cgw_buf_put(&buf, queue->details, strlen(queue->details));
+    }
     cgw_frame_close(&buf, frame);
     if (!buf.failed
         && send(fd, buf.data, buf.len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
@@ -101,9 +106,10 @@ static void enter(cgwd_queue *queue, int mode)
     }
 }
 
-void cgwd_queue_refuse(cgwd_queue *queue, const char *reason)
+void cgwd_queue_refuse(cgwd_queue *queue, const char *reason, const char *details)
 {
     queue->reason = reason;
+    queue->details = details;
     enter(queue, CGWD_QUEUE_REFUSED);
 }
 

@@ -13,6 +13,7 @@ typedef struct cgwd_queue {
     enum { CGWD_QUEUE_LEFT, CGWD_QUEUE_REFUSED, CGWD_QUEUE_AWAITED } mode;
     const char *name;       /* of the group, for those who are refused */
     const char *reason;     /* for them; a literal */
+    const char *details;    /* for CGatewayDebug; NULL: none */
     void (*arrived)(struct cgwd_queue *queue);
     void *owner;
 } cgwd_queue;
@@ -21,7 +22,7 @@ void cgwd_queue_init(cgwd_queue *queue, cgwd_loop *loop, const char *name);
 /* The socket is another one now. Ends refusing and awaiting. */
 void cgwd_queue_set(cgwd_queue *queue, int fd);
 /* Answer all that comes at once: the group "has no worker that can serve". */
-void cgwd_queue_refuse(cgwd_queue *queue, const char *reason);
+void cgwd_queue_refuse(cgwd_queue *queue, const char *reason, const char *details);
 /* Call `arrived`, once, as soon as a connection waits, and leave it there. */
 void cgwd_queue_await(cgwd_queue *queue);
 /* Leave it to the workers. */

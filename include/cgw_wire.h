@@ -61,7 +61,8 @@
     X(END,      0x12, WORKER, 0)                                              \
     X(INTERIM,  0x13, WORKER, 1u << 16)  /* as HEAD, status 100..199 */       \
     X(LOG,      0x14, WORKER, 1u << 16)  /* u8 enum cgw_log_level, text */    \
-    X(FAIL,     0x15, WORKER, 1u << 18)  /* u8 enum cgw_fail_kind, text */    \
+    X(FAIL,     0x15, WORKER, 1u << 18)  /* u8 enum cgw_fail_kind, text; NUL, \
+                                            text for CGatewayDebug alone */   \
     X(TAKEN,    0x16, WORKER, 0)                                              \
     X(SERVED,   0x17, WORKER, 16)        /* u32 pid, u32 generation, u64 us   \
                                             that it waited for the worker */
@@ -193,6 +194,7 @@ enum cgw_wire_status cgw_pair_decode(struct cgw_pair *out,
                                           cgateway.ask* say what for, a password
                                           is the body (worker's _auth.py) */
 #define CGW_REQUEST_OFFLOAD    0x0080  /* a HEAD with X-Sendfile needs no body */
+#define CGW_REQUEST_DEBUG      0x0100  /* FAIL tells of the process, behind a NUL */
 
 struct cgw_request {
     uint16_t flags;

@@ -95,6 +95,7 @@ typedef struct cgwm_question {
 /* Request directives; merged by location. -1 or NULL: not configured. */
 typedef struct cgwm_dir_conf {
     int pass_authorization;
+    int debug;
     cgwm_bounds body_buffer;
     cgwm_bounds response_buffer;
     cgwm_statuses *error_override;

@@ -661,6 +661,8 @@ const command_rec cgwm_directives[] = {
     AP_INIT_FLAG("CGatewayPassAuthorization", cgwm_set_pass_authorization, NULL,
                  RSRC_CONF | ACCESS_CONF,
                  "whether the application sees the Authorization header"),
+    AP_INIT_FLAG("CGatewayDebug", cgwm_set_debug, NULL, RSRC_CONF | ACCESS_CONF,
+                 "whether exceptions are shown to the client"),
     AP_INIT_TAKE12("CGatewayBodyBuffer", cgwm_set_body_buffer, NULL,
                    RSRC_CONF | ACCESS_CONF,
                    "what is read of a request body before a worker is asked: bytes in "

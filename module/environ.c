@@ -10,6 +10,7 @@
 
 #include "cgw_clock.h"
 #include "config.h"
+#include "debug.h"
 #include "filters.h"
 #include "sendfile.h"
 
@@ -276,6 +277,7 @@ static uint16_t request_flags(request_rec *r, const cgwm_environ_args *args)
                              ? CGW_REQUEST_CONTINUE : 0)
                       | (args->tell ? CGW_REQUEST_TELL : 0)
                       | (cgwm_sendfile_allowed(r) ? CGW_REQUEST_OFFLOAD : 0)
+                      | (cgwm_debug_is_on(r) ? CGW_REQUEST_DEBUG : 0)
                       | CGW_REQUEST_SENDFILE);
 }
 

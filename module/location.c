@@ -23,6 +23,7 @@ void *cgwm_dir_conf_create(apr_pool_t *p, char *dir)
 
     (void)dir;
     conf->pass_authorization = -1;
+    conf->debug = -1;
     conf->body_buffer.memory = -1;
     conf->body_buffer.file = -1;
     conf->response_buffer.memory = -1;
@@ -43,6 +44,7 @@ void *cgwm_dir_conf_merge(apr_pool_t *p, void *base, void *add)
 #define INHERIT(field)                                                        \
     (conf->field = inner->field != -1 ? inner->field : outer->field)
     INHERIT(pass_authorization);
+    INHERIT(debug);
     INHERIT(body_buffer.memory);
     INHERIT(body_buffer.file);
     INHERIT(response_buffer.memory);
@@ -67,6 +69,15 @@ const char *cgwm_set_pass_authorization(cmd_parms *cmd, void *dir, int on)
 
     (void)cmd;
     conf->pass_authorization = on;
+    return NULL;
+}
+
+const char *cgwm_set_debug(cmd_parms *cmd, void *dir, int on)
+{
+    cgwm_dir_conf *conf = dir;
+
+    (void)cmd;
+    conf->debug = on;
     return NULL;
 }
 

@@ -9,6 +9,7 @@
 #include "http_config.h"
 
 const char *cgwm_set_pass_authorization(cmd_parms *cmd, void *dir, int on);
+const char *cgwm_set_debug(cmd_parms *cmd, void *dir, int on);
 const char *cgwm_set_body_buffer(cmd_parms *cmd, void *dir, const char *memory,
                                  const char *file);
 const char *cgwm_set_response_buffer(cmd_parms *cmd, void *dir,

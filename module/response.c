@@ -278,7 +278,9 @@ static void take_fail(cgwm_response *res, const uint8_t *payload, size_t len)
                   "%s: %s: \"%s\"", res->group, cgw_fail_name(kind),
                   res->r->the_request);
     if (len > 1) {
-        cgwm_log_lines(res->r, level, res->group, (const char *)payload + 1, len - 1);
+        const char *text = (const char *)payload + 1;
+        cgwm_log_lines(res->r, level, res->group, text, strnlen(text, len - 1));
+        cgwm_debug_note(&res->note, cgw_fail_name(kind), text, len - 1, res->r->pool);
     }
     fail(res, cgw_fail_status(kind));
     res->client_gone |= kind == CGW_FAIL_ABORTED && !res->body_broken;
@@ -482,6 +484,10 @@ int cgwm_response_finish(cgwm_response *res)
     }
     if (res->override) {
         return res->override; /* even if the rest of what it replaces is missing */
+    }
+    if (res->note.what && cgwm_debug_is_on(res->r)) {
+        cgwm_debug_send(res->r, res->status, res->group, &res->note);
+        return OK;
     }
     return res->status ? res->status : HTTP_BAD_GATEWAY;
 }

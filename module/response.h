@@ -7,6 +7,7 @@
 #include "httpd.h"
 #include "util_filter.h"
 
+#include "debug.h"
 #include "inbox.h"
 #include "outbox.h"
 #include "sendfile.h"
@@ -33,6 +34,7 @@ typedef struct cgwm_response {
     int override;            /* httpd's page for this status is the answer; 0 */
     cgwm_named_file named;   /* httpd sends it once the application is done */
     int status;              /* FAILED before the head: HTTP status */
+    cgwm_failure_note note;  /* for CGatewayDebug */
     apr_uint64_t expected;   /* Content-Length or CGW_LENGTH_UNKNOWN */
     apr_uint64_t received;   /* body bytes so far */
     int flush_due;           /* something was taken, or passed, since a flush */

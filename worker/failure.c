@@ -35,21 +35,16 @@ bool cgww_fail(struct cgww_request *r, enum cgw_fail_kind kind,
 static PyObject *describe(struct cgww_request *r, PyObject *type,
                           PyObject *value, PyObject *traceback)
 {
-    if (r->response.invalid && value) {
-        PyObject *text = PyObject_Str(value);
-        PyObject *bytes = text ? PyUnicode_AsEncodedString(
-                                     text, "utf-8", "backslashreplace")
-                               : NULL;
-        Py_XDECREF(text);
-        return bytes;
-    }
+    int debug = r->wire.flags & CGW_REQUEST_DEBUG;
+
     return PyObject_CallFunctionObjArgs(
-        r->worker->report, type, value ? value : Py_None,
-        traceback ? traceback : Py_None, NULL);
+        r->worker->report, r->response.invalid && value ? Py_None : type,
+        value ? value : Py_None, traceback ? traceback : Py_None,
+        debug ? r->worker->group : Py_None, NULL);
 }
 
 /* An exception that no FAIL can tell: the response is out, or httpd gone. */
-static void tell_stderr(struct cgww_request *r, PyObject *bytes)
+static void tell_stderr(struct cgww_request *r, const char *told)
 {
     PyObject *text = PyUnicode_FromFormat(
         CGW_LOGNO(0403) "group '%U': the application raised an exception "
@@ -62,7 +57,7 @@ static void tell_stderr(struct cgww_request *r, PyObject *bytes)
         cgww_stderr_write(text);
         Py_DECREF(text);
     }
-    cgww_stderr_write(bytes);
+    cgww_stderr_bytes(told, strlen(told));
     cgww_stderr_bytes("\n", 1); /* or the supervisor waits for the line's end */
 }
 
@@ -81,7 +76,7 @@ static void report(struct cgww_request *r, PyObject *type, PyObject *value,
     }
     PyErr_Clear();
     if (!cgww_fail(r, kind, text, (size_t)len) && bytes && !gone) {
-        tell_stderr(r, bytes);
+        tell_stderr(r, text);
     }
     Py_XDECREF(bytes);
     PyErr_Clear();

@@ -144,6 +144,9 @@ def _tell_failure(settings, failure):
                      .decode())
     _report.tell("CGW0411: group %r: the application %r was not loaded: %s"
                  % (settings.group, settings.application, failure.remedy))
+    _report.tell("pid %d, Python %s (%s), sys.path: %s"
+                 % (os.getpid(), sys.version.split()[0], sys.executable,
+                    ", ".join(map(str, sys.path))))
 
 
 def _load(settings):

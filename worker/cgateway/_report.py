@@ -23,14 +23,40 @@ def trim(tb):
     return tb
 
 
-def describe(kind, value, tb):
-    """The exception as `traceback` prints it: bytes, without the last newline.
-    Called by the extension for what an application raised."""
+def surroundings(group):
+    """What a developer asks first: which process, Python and path."""
+    return "\n".join(["group: %s" % group, "pid: %d" % os.getpid(),
+                      "Python: %s" % sys.version.replace("\n", " "),
+                      "interpreter: %s" % sys.executable,
+                      "directory: %s" % os.getcwd(), "sys.path:"]
+                     + ["    %s" % entry for entry in sys.path])
+
+
+def _text(kind, value, tb):
     try:
-        text = "".join(traceback.format_exception(kind, value, trim(tb)))
+        if kind is None:
+            return str(value)
+        return "".join(traceback.format_exception(kind, value, trim(tb)))
     except Exception:   # a __str__ that fails must not hide the rest
-        text = "".join(traceback.format_tb(tb)) + kind.__name__
-    return text.rstrip("\n").encode("utf-8", "backslashreplace")
+        return "".join(traceback.format_tb(tb)) + type(value).__name__
+
+
+def _encode(text):
+    return text.rstrip("\n").encode("utf-8", "backslashreplace").replace(
+        b"\0", b"\\x00")
+
+
+def describe(kind, value, tb, group=None):
+    """The exception as `traceback` prints it, or, where kind is None, what it
+    says: bytes, without the last newline. With a group, behind a NUL, what is
+    around it. Called by the extension for what an application raised."""
+    data = _encode(_text(kind, value, tb))
+    if group is not None:
+        try:
+            data += b"\0" + _encode(surroundings(group))
+        except Exception:   # the directory is gone, sys.path is no list
+            pass
+    return data
 
 
 def tell(text):
