@@ -2,11 +2,11 @@
 """Requests that httpd refuses, requests that are unusual, and connections that stay
 in step whatever the application announces."""
 
-import http.client
-import io
 import json
 
 import pytest
+
+from harness.client import answers
 
 # Remembers every request it was run for, in order, and whether it read the whole body.
 APP = '''
@@ -66,34 +66,6 @@ def site(httpd):
 def post(path, *headers, body=b""):
     return HEAD % (b"POST " + path) + b"".join(h + b"\r\n" for h in headers) + \
         b"\r\n" + body
-
-
-class Received(io.BytesIO):
-    """What a connection brought, for http.client to read answer after answer."""
-
-    def makefile(self, *_):
-        return self
-
-    def close(self):
-        """HTTPResponse closes its file after each answer; the next one follows."""
-
-
-def answers(received, *methods):
-    """(status, body) of each answer; the body is None where it breaks off. Bytes that
-    are left over and are no answer are an error."""
-    stream = Received(received)
-    told = []
-    for method in methods:
-        if stream.tell() == len(received):
-            break
-        answer = http.client.HTTPResponse(stream, method=method)
-        answer.begin()
-        try:
-            told.append((answer.status, answer.read()))
-        except http.client.IncompleteRead:
-            told.append((answer.status, None))
-    assert stream.tell() == len(received), "bytes that belong to no answer"
-    return told
 
 
 def exchange(httpd, data):

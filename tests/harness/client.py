@@ -3,6 +3,7 @@
 
 import dataclasses
 import http.client
+import io
 import json
 import socket
 
@@ -90,3 +91,31 @@ class Raw:
 
     def __exit__(self, *_):
         self.close()
+
+
+class Received(io.BytesIO):
+    """What a connection brought, for http.client to read answer after answer."""
+
+    def makefile(self, *_):
+        return self
+
+    def close(self):
+        """HTTPResponse closes its file after each answer; the next one follows."""
+
+
+def answers(received, *methods):
+    """(status, body) of each answer; the body is None where it breaks off. Bytes that
+    are left over and are no answer are an error."""
+    stream = Received(received)
+    told = []
+    for method in methods:
+        if stream.tell() == len(received):
+            break
+        answer = http.client.HTTPResponse(stream, method=method)
+        answer.begin()
+        try:
+            told.append((answer.status, answer.read()))
+        except http.client.IncompleteRead:
+            told.append((answer.status, None))
+    assert stream.tell() == len(received), "bytes that belong to no answer"
+    return told
