@@ -250,7 +250,7 @@ uint8_t *cgw_buf_reserve(struct cgw_buf *buf, size_t n)
         buf->failed = 1;
         return NULL;
     }
-    if (buf->cap - buf->len < n) {
+    if (!buf->data || buf->cap - buf->len < n) {
         size_t cap = buf->cap ? buf->cap : 1024;
         while (cap - buf->len < n) {
             cap *= 2;

@@ -3,7 +3,7 @@
 # Runs every test and counts them: check.sh <build directory>
 #
 # Environment: CHECK_ASAN=1 also runs the end-to-end tests on a sanitizer
-# build; FUZZ_SECONDS (60) for each fuzzer, 0: none; CHECK_JOBS (4) end-to-end
+# build; FUZZ_SECONDS (30) for each fuzzer, 0: none; CHECK_JOBS (4) end-to-end
 # tests at a time. The last line is "N passed, N failed".
 set -u
 
@@ -81,9 +81,9 @@ run_cmocka() {
 }
 
 run_fuzzers() {
-    say "fuzzers, ${FUZZ_SECONDS:-60} s each"
-    if $make -f Makefile.apxs BUILD="$build" \
-        FUZZ_SECONDS="${FUZZ_SECONDS:-60}" check-fuzz >"$results/fuzz" 2>&1; then
+    say "fuzzers, ${FUZZ_SECONDS:-30} s each"
+    if $make -j2 -f Makefile.apxs BUILD="$build" \
+        FUZZ_SECONDS="${FUZZ_SECONDS:-30}" check-fuzz >"$results/fuzz" 2>&1; then
         count 1 0
     else
         tail -n 60 "$results/fuzz"
@@ -109,7 +109,7 @@ run_asan() {
 run_cmocka
 run_pytest unit-python -n "${CHECK_JOBS:-4}" tests/unit
 run_pytest guards tests/guards
-if [ "${FUZZ_SECONDS:-60}" != 0 ]; then
+if [ "${FUZZ_SECONDS:-30}" != 0 ]; then
     run_fuzzers
 fi
 run_pytest e2e -n "${CHECK_JOBS:-4}" tests/e2e

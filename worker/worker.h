@@ -30,7 +30,7 @@ struct cgww_worker {
     /* from configure(); NULL before */
     PyObject *application;      /* the application callable */
     PyObject *answer;           /* the same, for CGW_REQUEST_ASK */
-    PyObject *report;           /* (type, value, traceback) -> bytes */
+    PyObject *report;           /* _report.describe */
     PyObject *sendable;         /* file -> (fd, offset, length) or None */
     PyObject *gone_error;       /* class cgateway.ClientDisconnected */
     PyObject *group;            /* its name, str */

@@ -234,7 +234,7 @@ def test_only_the_worker_includes_python():
             assert not PYTHON.search(path.read_text()), name(path)
 
 
-@pytest.mark.parametrize("source", ["module/parse.c", "module/parse_env.c"])
+@pytest.mark.parametrize("source", ["module/parse.c", "module/parse_env.c", "module/parse_head.c"])
 def test_the_parsers_need_no_httpd(source):
     text = read(source) + read(source[:-1] + "h")
     assert not HTTPD.search(text)
