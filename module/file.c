@@ -20,8 +20,11 @@ APLOG_USE_MODULE(cgateway);
 
 /* Read at a time. */
 #define BLOCK ((apr_size_t)64 * 1024)
-/* Sent at a time: httpd's core filter waits until the client has taken most. */
+/* Sent at a time: httpd's core filter waits until the client has taken most. More,
+ * where the client takes it at once. */
 #define PART ((apr_size_t)512 * 1024)
+#define PART_LONGEST ((apr_size_t)4 * 1024 * 1024)
+#define AT_ONCE apr_time_from_msec(50)
 /* Longest bucket, for machines where apr_size_t has 32 bits. */
 #define BUCKET_LONGEST ((apr_off_t)1 << 30)
 /* Clients that take longer for a file need no thread of httpd. */
@@ -233,16 +236,18 @@ static void map(apr_bucket *b)
     }
 }
 
-/* The first part of bb, up to PART bytes of the file b. */
+/* The first part of bb, up to so many bytes of the file b. */
 static apr_status_t send_part(ap_filter_t *f, apr_bucket_brigade *bb,
-                              apr_bucket *b)
+                              apr_bucket *b, apr_size_t part)
 {
     apr_bucket_brigade *rest = f->ctx;
     const shared_file file = *(const shared_file *)b->data;
     apr_off_t at = b->start;
     apr_status_t rv;
 
-    apr_bucket_split(b, PART);
+    if (b->length > part) {
+        apr_bucket_split(b, part);
+    }
     if (file.mmap) {
         map(b);
     }
@@ -260,15 +265,21 @@ static apr_status_t send_part(ap_filter_t *f, apr_bucket_brigade *bb,
  * then goes as a whole. */
 static apr_status_t send_files(ap_filter_t *f, apr_bucket_brigade *bb)
 {
-    apr_time_t until = apr_time_now() + PATIENCE;
+    apr_time_t now = apr_time_now(), until = now + PATIENCE;
+    apr_size_t part = PART;
     apr_status_t rv = APR_SUCCESS;
     apr_bucket *b;
 
     while (rv == APR_SUCCESS && (b = first_long_file(bb)) != NULL) {
         const shared_file *file = b->data;
-        if ((!file->sendfile && apr_time_now() < until)
+        if ((!file->sendfile && now < until)
             || hand_over(b, f->c) != APR_SUCCESS) {
-            rv = send_part(f, bb, b);
+            apr_time_t began = now;
+            rv = send_part(f, bb, b, part);
+            now = apr_time_now();
+            if (now - began < AT_ONCE && part < PART_LONGEST) {
+                part *= 2;
+            }
         }
     }
     return rv == APR_SUCCESS ? ap_pass_brigade(f->next, bb) : rv;
