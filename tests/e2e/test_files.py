@@ -358,6 +358,7 @@ def test_a_file_that_is_cut_is_truncated_behind_a_filter_too(site, files):
 
 # ---- other ways to the client ------------------------------------------------------------
 
+@pytest.mark.skipif(MPM == "prefork", reason="mod_http2 does not work with it")
 def test_files_over_http_2(site, files):
     digest = make_large(files / "large")
     httpd = site("Protocols h2c http/1.1", modules=["http2"])
