@@ -19,6 +19,7 @@
 #include "group.h"
 #include "jitter.h"
 #include "output.h"
+#include "overdue.h"
 #include "spawn.h"
 #include "stacks.h"
 
@@ -326,6 +327,13 @@ static void take_stacks(cgwd_process *proc, int fd)
     }
 }
 
+static int is_worker(const cgwd_process *proc)
+{
+    return proc->state == CGWD_PROCESS_LAUNCHING
+           || proc->state == CGWD_PROCESS_SERVING
+           || proc->state == CGWD_PROCESS_DRAINING;
+}
+
 static void take_message(cgwd_process *proc, const struct cgw_message *msg,
                          const int *fds)
 {
@@ -359,6 +367,9 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg,
              && (proc->state == CGWD_PROCESS_SERVING
                  || proc->state == CGWD_PROCESS_LAUNCHING)) {
         cgwd_generation_replace(gen, proc, "CGatewayMaxRequests");
+    }
+    else if (is_worker(proc) && cgwd_overdue_take(proc, msg)) {
+        return;
     }
     else if (msg->type == CGW_MSG_SERVING || msg->type == CGW_MSG_DRAINED
              || msg->type == CGW_MSG_HELLO || msg->type == CGW_MSG_WORN) {

@@ -65,6 +65,7 @@ static char **make_argv(const cgwd_spawn *spawn, apr_pool_t *p)
     if (spawn->check) {
         ARG(apr_pstrcat(p, "--check=", spawn->check, NULL));
     }
+    ARG(apr_psprintf(p, "--deadlock-timeout=%ld", (long)spec->deadlock_timeout));
     if (spec->watch_application) {
         ARG("--watch-application");
     }

@@ -40,6 +40,10 @@
  *        DRAINED  the worker has stopped accepting and has no request left
  *        WORN     the worker has served as many requests as it was allowed; it
  *                 goes on until it is told to drain
+ *        OVERDUE  a request has had a thread for longer than it may (arg = ms);
+ *                 httpd has been told
+ *        DEADLOCKED  no thread has got the interpreter lock for too long (arg =
+ *                 ms)
  *      supervisor -> process
  *        LOAD     the names are watched: import the application
  *        FORK     become a template: fork a worker (twice, so that it is the
@@ -73,7 +77,7 @@
 #include <stdint.h>
 
 #ifndef CGW_CONTROL_VERSION /* tests build another one */
-#define CGW_CONTROL_VERSION 5
+#define CGW_CONTROL_VERSION 6
 #endif
 #define CGW_CONTROL_MAGIC 0x31574743u /* "CGW1" */
 
@@ -88,7 +92,7 @@
     X(CONFIG, 1) X(GROUP, 2) X(COMMIT, 3) X(ACCEPTED, 4) X(REFUSED, 5)        \
     X(USER, 6)                                                                \
     X(READY, 16) X(FAILED, 17) X(SERVING, 18) X(DRAINED, 19) X(HELLO, 20)     \
-    X(WATCH, 21) X(WORN, 24) X(STACKS, 27)                                    \
+    X(WATCH, 21) X(WORN, 24) X(OVERDUE, 26) X(STACKS, 27) X(DEADLOCKED, 28)   \
     X(FORK, 32) X(SERVE, 33) X(DRAIN, 34) X(LOAD, 35)
 
 enum cgw_message_type {
@@ -172,6 +176,7 @@ const char *cgw_message_name(unsigned type);
  *   --owner=<uid>          the user whose connections bring requests: the owner
  *                          of the group's socket, httpd's User
  *   --preload=<name>       of CGW_PRELOAD_TABLE (cgw_spec.h)
+ *   --deadlock-timeout=<ms>  say DEADLOCKED then; 0: never
  *   --watch-application    reload when the application's file changes
  *   --watch=<file>         reload when this file changes
  *   --generation=<n>       its number

@@ -43,6 +43,8 @@ enum cgw_preload {
     X(idle_timeout, 0)          /* 0: it stays when there are none */         \
     X(queue_size, 100)          /* requests that may wait for a worker */     \
     X(queue_timeout, 60000)     /* 0: any time */                             \
+    X(request_timeout, 300000)  /* 0: any time */                             \
+    X(deadlock_timeout, 60000)  /* 0: it is not looked for */                 \
     X(max_requests, 0)          /* 0: any number */                           \
     X(max_requests_jitter, 0)                                                 \
     X(max_lifetime, 0)          /* 0: any time */                             \

@@ -88,7 +88,9 @@ enum cgw_log_level {
     X(PROTOCOL,    3, 502, "the request frame was not understood")            \
     X(UNAVAILABLE, 4, 503, "no worker could be started")                      \
     X(ABORTED,     5, 400, "the client has gone")                             \
-    X(LATE,        6, 503, "no worker was free in time")
+    X(LATE,        6, 503, "no worker was free in time")                      \
+    X(TIMEOUT,     7, 504, "the application did not answer in time")          \
+    X(RETURNED,    8, 503, "the worker does not come to run it")
 
 enum cgw_fail_kind {
 #define X(sym, value, status, name) CGW_FAIL_##sym = value,
@@ -195,6 +197,8 @@ enum cgw_wire_status cgw_pair_decode(struct cgw_pair *out,
                                           is the body (worker's _auth.py) */
 #define CGW_REQUEST_OFFLOAD    0x0080  /* a HEAD with X-Sendfile needs no body */
 #define CGW_REQUEST_DEBUG      0x0100  /* FAIL tells of the process, behind a NUL */
+#define CGW_REQUEST_REPEATABLE 0x0200  /* FAIL RETURNED is welcome: it has not
+                                          run, and another worker may */
 
 struct cgw_request {
     uint16_t flags;

@@ -103,6 +103,7 @@ typedef struct cgwm_dir_conf {
     cgwm_auth_functions *auth_functions;
     apr_interval_time_t auth_cache;
     apr_array_header_t *sendfile_roots; /* of absolute paths, none: Off */
+    int64_t request_timeout;    /* ms, 0: none, -1: the group's */
 } cgwm_dir_conf;
 
 #define CGWM_DEFAULT_PASSWORD_FUNCTION "cgateway.django.auth:check_password"

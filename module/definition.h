@@ -53,6 +53,11 @@
       "requests that may wait for a worker, 1 to 65535")                      \
     X(QUEUE_TIMEOUT, "CGatewayQueueTimeout", duration_or_none, 1, 1,          \
       queue_timeout, 100, 86400000, "how long a request may wait for a worker") \
+    X(REQUEST_TIMEOUT, "CGatewayRequestTimeout", duration_or_none, 1, 1,      \
+      request_timeout, 100, 86400000, "how long a request may have a thread") \
+    X(DEADLOCK_TIMEOUT, "CGatewayDeadlockTimeout", duration_or_none, 1, 1,    \
+      deadlock_timeout, 1000, 86400000,                                       \
+      "how long no thread may get the interpreter lock")                      \
     X(MAX_REQUESTS, "CGatewayMaxRequests", max_requests, 1, 2, max_requests,  \
       0, 1000000000, "requests after which a process is replaced [jitter]")   \
     X(MAX_LIFETIME, "CGatewayMaxLifetime", duration_or_none, 1, 1,            \
@@ -93,6 +98,9 @@ enum cgwm_field {
 #undef X
     CGWM_FIELD_COUNT
 };
+
+/* Those that a <Location> may have, too: they are in cgwm_dir_conf then. */
+#define CGWM_IN_LOCATIONS(field) ((field) == CGWM_REQUEST_TIMEOUT)
 
 /* One directive as written. */
 typedef struct cgwm_statement {

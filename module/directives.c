@@ -519,8 +519,10 @@ static const char *set_group_directive(cmd_parms *cmd, void *dir, int argc,
                                        char *const argv[])
 {
     const group_directive *d = cmd->info;
-    cgwm_definition *def = definition_of(cmd);
-    void *value = (char *)def->spec + d->offset;
+    int in_location = cmd->path != NULL;
+    cgwm_definition *def = in_location ? NULL : definition_of(cmd);
+    int64_t number = 0; /* of a location */
+    void *value = in_location ? (void *)&number : (char *)def->spec + d->offset;
     setting s = {
         .cmd = cmd, .p = cmd->pool, .def = def, .field = d->field,
         .name = cgwm_field_name(d->field), .where = where(cmd), .argc = argc,
@@ -529,11 +531,13 @@ static const char *set_group_directive(cmd_parms *cmd, void *dir, int argc,
     };
     const char *error = check_words(&s, d);
 
-    (void)dir;
     if (!error) {
         error = d->set(&s);
     }
-    if (!error) {
+    if (!error && in_location) {
+        cgwm_set_request_timeout(dir, number);
+    }
+    else if (!error) {
         cgwm_definition_add(def, d->field, cmd->directive->args, s.where);
     }
     /* cppcheck-suppress returnDanglingLifetime ; the text is in cmd->pool */
@@ -647,7 +651,9 @@ static const char *set_runtime_dir(cmd_parms *cmd, void *dir, const char *path)
 const command_rec cgwm_directives[] = {
 #define X(sym, name, setter, fewest, most, member, low, high, help)           \
     AP_INIT_TAKE_ARGV(name, set_group_directive,                              \
-                      (void *)&group_directives[CGWM_##sym], RSRC_CONF, help),
+                      (void *)&group_directives[CGWM_##sym],                  \
+                      CGWM_IN_LOCATIONS(CGWM_##sym) ? RSRC_CONF | ACCESS_CONF \
+                                                    : RSRC_CONF, help),
     CGWM_GROUP_TABLE(X)
 #undef X
     AP_INIT_RAW_ARGS("<CGatewayGroup", open_group, NULL, RSRC_CONF,

@@ -278,6 +278,7 @@ static uint16_t request_flags(request_rec *r, const cgwm_environ_args *args)
                       | (args->tell ? CGW_REQUEST_TELL : 0)
                       | (cgwm_sendfile_allowed(r) ? CGW_REQUEST_OFFLOAD : 0)
                       | (cgwm_debug_is_on(r) ? CGW_REQUEST_DEBUG : 0)
+                      | (args->repeatable ? CGW_REQUEST_REPEATABLE : 0)
                       | CGW_REQUEST_SENDFILE);
 }
 
@@ -295,6 +296,7 @@ void cgwm_environ_put(struct cgw_buf *buf, request_rec *r,
     struct cgw_request request = {.flags = request_flags(r, args),
                                   .id = (uint64_t)r->connection->id,
                                   .sent_us = args->sent_us,
+                                  .deadline_ms = args->deadline_ms,
                                   .queue_ms = args->queue_ms};
     size_t frame = cgw_frame_open(buf, CGW_FRAME_REQUEST,
                                   args->has_body ? 0 : CGW_FRAME_LAST);

@@ -22,6 +22,8 @@ typedef struct cgwm_environ_args {
     uint64_t sent_us;           /* cgw_clock_us() */
     uint32_t queue_ms;          /* it may wait so long for a worker; 0: any time */
     const struct cgwm_question *question; /* NULL: a request for the application */
+    uint32_t deadline_ms;       /* it may have a thread so long; 0: any time */
+    int repeatable;             /* the worker may return it if it does not run */
     int tell;                   /* the worker is to say that it took it */
 } cgwm_environ_args;
 

@@ -18,6 +18,7 @@
 #include "cgw_log.h"
 #include "cgw_wire.h"
 #include "inbox.h"
+#include "patience.h"
 #include "queue.h"
 #include "response.h"
 
@@ -37,12 +38,15 @@ APLOG_USE_MODULE(cgateway);
 #define HALF_CLOSED_GRACE apr_time_from_msec(100)
 /* So much the kernel takes, and gives, in one piece. */
 #define ONE_PIECE 16384
+/* A request is given to so many workers more that do not come to run it. */
+#define RETURNS_MAX 8
 
 typedef struct exchange {
     request_rec *r;
     const cgwm_group *group;
     cgwm_environ_args args;
     cgwm_place place;           /* in the group's queue */
+    cgwm_patience patience;     /* with the worker */
     cgwm_body *body;
     cgwm_inbox *inbox;
     cgwm_outbox *outbox;
@@ -250,7 +254,8 @@ static int is_body_small(exchange *x)
 static void start_request(exchange *x)
 {
     x->request.len = 0;
-    x->args.sent_us = cgw_clock_us();
+    x->args.sent_us = x->args.sent_us ? x->args.sent_us : cgw_clock_us();
+    x->args.repeatable = x->body->whole;
     x->args.tell = x->args.has_body && !is_body_small(x);
     cgwm_environ_put(&x->request, x->r, &x->args);
     x->out[1].iov_base = NULL;
@@ -262,6 +267,7 @@ static void start_request(exchange *x)
     x->write_closed = 0;
     x->half_closed_at = 0;
     cgwm_place_take(&x->place, x->group, x->args.sent_us, x->args.tell);
+    cgwm_patience_begin(&x->patience, x->args.deadline_ms);
 }
 
 /* ---- a client that goes away ------------------------------------------------- */
@@ -324,12 +330,38 @@ static int client_limit(const exchange *x, int awaits_client)
                ? REQTIMEOUT_POLL_MS : STOP_POLL_MS;
 }
 
+/* The earlier one; -1: never. */
+static int earlier(int a, int b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 static int wait_limit(const exchange *x, int awaits_client)
 {
-    int client = client_limit(x, awaits_client);
-    int queue = cgwm_place_left(&x->place);
+    return earlier(client_limit(x, awaits_client),
+                   earlier(cgwm_place_left(&x->place),
+                           cgwm_patience_next(&x->patience)));
+}
 
-    return queue >= 0 && queue < client ? queue : client;
+/* The worker has said nothing. Has it had the time that it may take, and more,
+ * or is there none that takes the request? */
+static void look_at_clock(exchange *x, int awaits_client)
+{
+    int waits = cgwm_place_waits(&x->place, x->fd);
+    int counts = !waits && !awaits_client && !cgwm_outbox_is_full(x->outbox);
+
+    if (waits && cgwm_place_is_lost(&x->place, x->fd)) {
+        x->response.late = 1;
+    }
+    else if (cgwm_patience_is_over(&x->patience, counts)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, x->r, CGW_LOGNO(0163)
+                      "%s: the worker that has \"%s\" neither answered nor ended it "
+                      "within CGatewayRequestTimeout (%u ms) and some more: it is "
+                      "stopped, or the machine has no time for it",
+                      x->group->spec->name, x->r->the_request,
+                      x->args.deadline_ms);
+        cgwm_response_give_up(&x->response, HTTP_GATEWAY_TIME_OUT);
+    }
 }
 
 /* The client has neither sent nor taken anything: httpd's Timeout applies. */
@@ -414,8 +446,8 @@ static void wait_for_event(exchange *x, int awaits_client)
     if (owes_half_close(x)) {
         tell_half_close(x);
     }
-    if (!x->worker_ready && cgwm_place_is_lost(&x->place, x->fd)) {
-        x->response.late = 1;
+    if (!x->worker_ready) {
+        look_at_clock(x, awaits_client);
     }
 }
 
@@ -549,9 +581,36 @@ static int died_early(const exchange *x)
            && !x->body_status;
 }
 
-static int run_attempts(exchange *x)
+static void rewind_request(exchange *x)
+{
+    cgwm_inbox_reset(x->inbox);
+    cgwm_body_rewind(x->body);
+}
+
+/* What a worker returned has not run, and another may run it; the time that it
+ * waits goes on. */
+static int attempt_until_run(exchange *x)
 {
     int status = attempt(x);
+
+    for (int n = 0; !status && x->response.returned && n < RETURNS_MAX; n++) {
+        if (!x->args.repeatable) {
+            break;
+        }
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, x->r,
+                      "%s: a worker whose interpreter is busy returned the request, "
+                      "which waits again", x->group->spec->name);
+        rewind_request(x);
+        cgwm_response_begin_again(&x->response);
+        status = attempt(x);
+    }
+    return !status && x->response.returned ? cgwm_queue_refuse_late(x->r, x->group)
+                                           : status;
+}
+
+static int run_attempts(exchange *x)
+{
+    int status = attempt_until_run(x);
 
     if (status || !died_early(x)) {
         return status;
@@ -561,9 +620,9 @@ static int run_attempts(exchange *x)
                       "%s: the worker died before it answered \"%s\"; the "
                       "request is repeated once", x->group->spec->name,
                       x->r->the_request);
-        cgwm_inbox_reset(x->inbox);
-        cgwm_body_rewind(x->body);
-        status = attempt(x);
+        rewind_request(x);
+        x->args.sent_us = 0;
+        status = attempt_until_run(x);
     }
     if (!status && died_early(x)) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, x->r, CGW_LOGNO(0133)

@@ -127,6 +127,9 @@ static void fill_args(cgwm_environ_args *args, request_rec *r,
     args->body_length = body->read_ahead;
     args->pass_authorization = conf->pass_authorization != 0;
     args->queue_ms = (uint32_t)group->spec->queue_timeout;
+    args->deadline_ms = (uint32_t)(conf->request_timeout >= 0
+                                       ? conf->request_timeout
+                                       : group->spec->request_timeout);
 }
 
 static const cgwm_group *group_of(request_rec *r)
@@ -158,7 +161,7 @@ static const cgwm_bounds *body_buffer(const request_rec *r)
 static int handler(request_rec *r)
 {
     const cgwm_group *group;
-    cgwm_environ_args args;
+    cgwm_environ_args args = {0};
     cgwm_body body = {0};
     int status;
 

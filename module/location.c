@@ -33,6 +33,7 @@ void *cgwm_dir_conf_create(apr_pool_t *p, char *dir)
     conf->auth_functions = NULL;
     conf->auth_cache = -1;
     conf->sendfile_roots = NULL;
+    conf->request_timeout = -1;
     return conf;
 }
 
@@ -50,6 +51,7 @@ void *cgwm_dir_conf_merge(apr_pool_t *p, void *base, void *add)
     INHERIT(response_buffer.memory);
     INHERIT(response_buffer.file);
     INHERIT(auth_cache);
+    INHERIT(request_timeout);
 #undef INHERIT
 #define INHERIT_LIST(field)                                                   \
     (conf->field = inner->field ? inner->field : outer->field)
@@ -116,6 +118,13 @@ const char *cgwm_set_response_buffer(cmd_parms *cmd, void *dir,
 
     conf->response_buffer.file = CGWM_DEFAULT_RESPONSE_FILE;
     return parse_bounds(cmd, &conf->response_buffer, memory, file);
+}
+
+void cgwm_set_request_timeout(void *dir, int64_t ms)
+{
+    cgwm_dir_conf *conf = dir;
+
+    conf->request_timeout = ms;
 }
 
 /* ---- CGatewayErrorOverride ------------------------------------------------- */

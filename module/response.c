@@ -44,6 +44,18 @@ static void fail(cgwm_response *res, int status)
     res->status = status;
 }
 
+void cgwm_response_begin_again(cgwm_response *res)
+{
+    res->state = CGWM_RESPONSE_NONE;
+    res->status = 0;
+    res->returned = 0;
+}
+
+void cgwm_response_give_up(cgwm_response *res, int status)
+{
+    fail(res, status);
+}
+
 /* A worker that breaks the wire's rules costs its own request, nothing else. */
 static void fail_protocol(cgwm_response *res, const char *what)
 {
@@ -261,8 +273,10 @@ static void take_fail(cgwm_response *res, const uint8_t *payload, size_t len)
 {
     unsigned kind = len > 0 ? payload[0] : 0;
 
-    if (kind == CGW_FAIL_LATE) {
-        res->late = 1;
+    if ((kind == CGW_FAIL_LATE || kind == CGW_FAIL_RETURNED)
+        && res->state == CGWM_RESPONSE_NONE) {
+        res->late = kind == CGW_FAIL_LATE;
+        res->returned = kind == CGW_FAIL_RETURNED;
         fail(res, cgw_fail_status(kind));
         return;
     }

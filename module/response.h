@@ -44,10 +44,18 @@ typedef struct cgwm_response {
     apr_uint32_t generation;
     apr_uint64_t queue_us;   /* it waited for the worker */
     int late;                /* it waited too long for a worker, and did not run */
+    int returned;            /* a worker had it, and did not come to run it */
 } cgwm_response;
 
 void cgwm_response_init(cgwm_response *res, request_rec *r, cgwm_inbox *inbox,
                         cgwm_outbox *outbox, const char *group);
+
+/* For another attempt: nothing of a response has come. */
+void cgwm_response_begin_again(cgwm_response *res);
+
+/* The worker is not waited for any more: the response ends here, with this
+ * HTTP status if it has not begun. */
+void cgwm_response_give_up(cgwm_response *res, int status);
 
 /* Takes every frame that has arrived. */
 void cgwm_response_take(cgwm_response *res);

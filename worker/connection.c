@@ -17,6 +17,7 @@ int cgww_connection_init(struct cgww_connection *conn)
 {
     memset(conn, 0, sizeof(*conn));
     conn->fd = -1;
+    pthread_mutex_init(&conn->lock, NULL);
     conn->data = malloc(BUFFER_SIZE);
     conn->cap = conn->data ? BUFFER_SIZE : 0;
     return conn->data ? 0 : ENOMEM;
@@ -32,7 +33,11 @@ void cgww_connection_destroy(struct cgww_connection *conn)
 
 void cgww_connection_open(struct cgww_connection *conn, int fd)
 {
+    pthread_mutex_lock(&conn->lock);
     conn->fd = fd;
+    conn->halfway = conn->cut = conn->repeatable = false;
+    atomic_store(&conn->claim, CGWW_CLAIM_NONE);
+    pthread_mutex_unlock(&conn->lock);
     conn->start = conn->end = 0;
     conn->frame_left = 0;
     conn->frame_last = false;
@@ -43,8 +48,10 @@ void cgww_connection_open(struct cgww_connection *conn, int fd)
 void cgww_connection_close(struct cgww_connection *conn)
 {
     if (conn->fd >= 0) {
+        pthread_mutex_lock(&conn->lock);
         close(conn->fd);
         conn->fd = -1;
+        pthread_mutex_unlock(&conn->lock);
     }
     uint8_t *smaller = conn->cap > BUFFER_KEEP
                            ? realloc(conn->data, BUFFER_SIZE)
@@ -415,8 +422,89 @@ int cgww_connection_send(struct cgww_connection *conn, struct cgww_output *out,
 {
     int rv;
 
+    if (conn->fd < 0) {
+        return EPIPE; /* in a child of the application */
+    }
     note_wait(conn, flags, true);
+    pthread_mutex_lock(&conn->lock);
     rv = send_all(conn, out, flags);
+    conn->halfway = out->iov[0].iov_len + out->iov[1].iov_len > 0;
+    pthread_mutex_unlock(&conn->lock);
     note_wait(conn, flags, false);
     return rv;
+}
+
+/* With the lock: the last word of this request to httpd. */
+static enum cgww_cut cut_off(struct cgww_connection *conn, enum cgw_fail_kind why,
+                             const char *text, size_t len)
+{
+    struct cgw_buf buf = {0};
+    uint8_t kind = (uint8_t)why;
+    size_t start = cgw_frame_open(&buf, CGW_FRAME_FAIL, 0);
+    bool sent = false;
+
+    cgw_buf_put(&buf, &kind, 1);
+    cgw_buf_put(&buf, text, len);
+    cgw_frame_close(&buf, start);
+    if (!buf.failed && !conn->halfway) {
+        sent = send(conn->fd, buf.data, buf.len, MSG_DONTWAIT | MSG_NOSIGNAL)
+               == (ssize_t)buf.len;
+    }
+    cgw_buf_free(&buf);
+    shutdown(conn->fd, SHUT_RDWR);
+    return sent ? CGWW_CUT_TOLD : CGWW_CUT_SILENT;
+}
+
+static bool is_at(const struct cgww_connection *conn, uint64_t started)
+{
+    return conn->fd >= 0 && CGW_SLOT_GET(conn->slot, started) == started;
+}
+
+enum cgww_cut cgww_connection_cut(struct cgww_connection *conn, uint64_t started,
+                                  const char *text, size_t len)
+{
+    enum cgww_cut rv = CGWW_CUT_OVER;
+
+    if (pthread_mutex_trylock(&conn->lock) != 0) {
+        return CGWW_CUT_BUSY;
+    }
+    if (is_at(conn, started)) {
+        rv = cut_off(conn, CGW_FAIL_TIMEOUT, text, len);
+        conn->cut = true;
+    }
+    pthread_mutex_unlock(&conn->lock);
+    return rv;
+}
+
+enum cgww_cut cgww_connection_return(struct cgww_connection *conn,
+                                     uint64_t started)
+{
+    enum cgww_cut rv = CGWW_CUT_OVER;
+    int none = CGWW_CLAIM_NONE;
+
+    if (pthread_mutex_trylock(&conn->lock) != 0) {
+        return CGWW_CUT_BUSY;
+    }
+    if (is_at(conn, started)
+        && atomic_compare_exchange_strong(&conn->claim, &none,
+                                          CGWW_CLAIM_RETURNED)) {
+        rv = cut_off(conn, CGW_FAIL_RETURNED, "", 0);
+    }
+    pthread_mutex_unlock(&conn->lock);
+    return rv;
+}
+
+bool cgww_connection_claim(struct cgww_connection *conn)
+{
+    int none = CGWW_CLAIM_NONE;
+
+    return atomic_compare_exchange_strong(&conn->claim, &none, CGWW_CLAIM_RUN);
+}
+
+void cgww_connection_forget(struct cgww_connection *conn)
+{
+    if (conn->fd >= 0) {
+        close(conn->fd);
+        conn->fd = -1;
+    }
 }

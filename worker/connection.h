@@ -8,6 +8,8 @@
  * of Python: callers release the interpreter lock around what may wait.
  */
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,6 +36,19 @@ struct cgww_connection {
     bool peer_known;
     struct ucred peer;          /* who sent the first bytes, where known */
     struct cgw_slot *slot;      /* is told of waits; NULL: none */
+
+    /* A watchdog may end it: who sends or closes holds the lock. */
+    pthread_mutex_t lock;
+    bool halfway;               /* in the middle of a frame */
+    bool cut;                   /* by the watchdog */
+    bool repeatable;            /* its request may be returned, until: */
+    atomic_int claim;           /* enum cgww_claim */
+};
+
+enum cgww_claim {
+    CGWW_CLAIM_NONE,            /* waits for the interpreter lock */
+    CGWW_CLAIM_RUN,             /* its thread runs it */
+    CGWW_CLAIM_RETURNED         /* the watchdog has returned it to httpd */
 };
 
 enum cgww_receive {
@@ -49,6 +64,9 @@ void cgww_connection_destroy(struct cgww_connection *conn);
 /* Start with a new descriptor, which belongs to the connection from now on. */
 void cgww_connection_open(struct cgww_connection *conn, int fd);
 void cgww_connection_close(struct cgww_connection *conn);
+/* Closes it in a child that the application forked, where threads that are not
+ * there may hold locks. */
+void cgww_connection_forget(struct cgww_connection *conn);
 
 /* The REQUEST frame. wait_ms 0: take what is there, never wait. *payload stays
  * valid until the body is touched. */
@@ -74,6 +92,25 @@ struct cgww_output {
     struct iovec iov[2];
     int file;                   /* goes with the first byte, -1: none */
 };
+
+enum cgww_cut {
+    CGWW_CUT_TOLD,              /* httpd knows why */
+    CGWW_CUT_SILENT,            /* the connection was closed, or in use */
+    CGWW_CUT_OVER,              /* that request has ended */
+    CGWW_CUT_BUSY               /* its thread sends: not cut */
+};
+
+/* From another thread: end the connection of the request that `slot` shows as
+ * started then. httpd gets FAIL TIMEOUT with the text; the application finds
+ * that the client has gone. Never waits. */
+enum cgww_cut cgww_connection_cut(struct cgww_connection *conn, uint64_t started,
+                                  const char *text, size_t len);
+/* The same for one that has not run: FAIL RETURNED. OVER where it runs by now. */
+enum cgww_cut cgww_connection_return(struct cgww_connection *conn,
+                                     uint64_t started);
+/* The connection's thread is about to run the request: false where it was
+ * returned. */
+bool cgww_connection_claim(struct cgww_connection *conn);
 
 /* Send everything; with MSG_DONTWAIT in flags, as much as fits. 0, EAGAIN or
  * another errno (EPIPE: httpd has hung up). */

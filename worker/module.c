@@ -155,24 +155,48 @@ static void replace(PyObject **field, PyObject *value)
     Py_XDECREF(old);
 }
 
+static int start_watchdog(struct cgww_worker *w, int signal, int file,
+                          unsigned long long deadlock_ms)
+{
+    PyObject *name = PyUnicode_AsUTF8String(w->group);
+    struct cgww_watchdog_options options = {
+        .threads = w->board_threads, .deadlock_us = deadlock_ms * 1000,
+        .stack = {.signal = signal, .file = file},
+        .group = name ? PyBytes_AsString(name) : NULL};
+    int rv;
+
+    if (!options.group) {
+        Py_XDECREF(name);
+        return -1;
+    }
+    rv = cgww_watchdog_start(&w->watchdog, &options);
+    Py_DECREF(name);
+    if (rv != 0) {
+        errno = rv;
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    return 0;
+}
+
 static PyObject *module_configure(PyObject *module, PyObject *args,
                                   PyObject *kw)
 {
     static char *names[] = {"application", "answer", "group", "threads", "processes",
                             "max_requests", "generation", "listen_fd", "owner",
-                            "board_fd", "report",
-                            "sendable", "gone_error", NULL};
+                            "board_fd", "report", "sendable", "gone_error",
+                            "stack_signal", "stack_file", "deadlock_ms", NULL};
     struct cgww_worker *w = cgww_worker_of(module);
     PyObject *application, *answer, *group, *report, *sendable, *gone_error;
-    unsigned long long max_requests;
+    unsigned long long max_requests, deadlock_ms;
     unsigned generation;
-    int threads, processes, listen_fd, owner, board_fd, rv;
+    int threads, processes, listen_fd, owner, board_fd, signal, file, rv;
 
     if (!PyArg_ParseTupleAndKeywords(
-            args, kw, "OOUiiKIiiiOOO:configure", names, &application, &answer,
+            args, kw, "OOUiiKIiiiOOOiiK:configure", names, &application, &answer,
             &group, &threads, &processes, &max_requests, &generation, &listen_fd,
-            &owner,
-            &board_fd, &report, &sendable, &gone_error)) {
+            &owner, &board_fd, &report, &sendable, &gone_error, &signal, &file,
+            &deadlock_ms)) {
         return NULL;
     }
     if (w->environ) {
@@ -202,6 +226,35 @@ static PyObject *module_configure(PyObject *module, PyObject *args,
         errno = rv;
         return PyErr_SetFromErrno(PyExc_OSError);
     }
+    if (start_watchdog(w, signal, file, deadlock_ms) != 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *module_answer_watchdog(PyObject *module, PyObject *unused)
+{
+    struct cgww_worker *w = cgww_worker_of(module);
+    bool asked = true;
+
+    (void)unused;
+    while (asked) {
+        Py_BEGIN_ALLOW_THREADS
+        asked = cgww_watchdog_await_question(&w->watchdog);
+        Py_END_ALLOW_THREADS
+        cgww_watchdog_answer(&w->watchdog); /* with the interpreter lock */
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *module_stop_watchdog(PyObject *module, PyObject *unused)
+{
+    struct cgww_worker *w = cgww_worker_of(module);
+
+    (void)unused;
+    Py_BEGIN_ALLOW_THREADS
+    cgww_watchdog_stop(&w->watchdog);
+    Py_END_ALLOW_THREADS
     Py_RETURN_NONE;
 }
 
@@ -330,6 +383,10 @@ static PyMethodDef module_methods[] = {
     {"drain", module_drain, METH_NOARGS, "drain(): accept no more requests"},
     {"log", module_log, METH_VARARGS,
      "log(level, bytes) -> whether httpd takes it: this thread has a request"},
+    {"answer_watchdog", module_answer_watchdog, METH_NOARGS,
+     "answer_watchdog(): show that a thread can get the interpreter lock; "
+     "returns when the watchdog is stopped"},
+    {"stop_watchdog", module_stop_watchdog, METH_NOARGS, "stop_watchdog()"},
     {"forget", module_forget, METH_NOARGS,
      "forget(): close the worker's descriptors, in a child process"},
     {"name_process", module_name_process, METH_VARARGS, "name_process(bytes)"},
@@ -415,6 +472,7 @@ static void module_free(void *module)
     if (!w) {
         return;
     }
+    cgww_watchdog_stop(&w->watchdog);
     module_clear(module);
     Py_CLEAR(w->group);
 #define X(field, text) Py_CLEAR(w->name_##field);

@@ -31,7 +31,10 @@ void cgww_slot_received(struct cgw_slot *slot, const struct cgw_request *request
 
     CGW_SLOT_ADD(slot, queue.count[cgw_bucket(queued)], 1);
     CGW_SLOT_SET(slot, id, request->id);
-    CGW_SLOT_SET(slot, started, now);
+    CGW_SLOT_SET(slot, deadline, request->deadline_ms
+                     ? now + (uint64_t)request->deadline_ms * 1000 : 0);
+    /* who sees that it started sees its deadline, too */
+    atomic_store_explicit(&slot->started, now, memory_order_release);
     CGW_SLOT_SET(slot, lock_since, now);
     CGW_SLOT_SET(slot, state, CGW_SLOT_LOCKING);
 }
@@ -68,6 +71,7 @@ void cgww_slot_finished(struct cgw_slot *slot, uint64_t body_bytes)
         CGW_SLOT_ADD(slot, latency.count[cgw_bucket(now - started)], 1);
         CGW_SLOT_SET(slot, ended, now);
         CGW_SLOT_SET(slot, started, 0);
+        CGW_SLOT_SET(slot, deadline, 0);
     }
     CGW_SLOT_SET(slot, state, CGW_SLOT_IDLE);
 }

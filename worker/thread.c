@@ -39,6 +39,10 @@ static void end_connection(struct cgww_thread *t)
         cgww_connection_send(&t->conn, &out, 0);
     }
     cgww_connection_close(&t->conn);
+    if (t->conn.cut) {
+        cgww_slot_failed(t->slot, CGW_FAIL_TIMEOUT);
+        t->conn.cut = false;
+    }
     cgww_slot_finished(t->slot, t->body_bytes);
     t->body_bytes = 0;
     t->out.len = 0;
@@ -138,7 +142,9 @@ static void await_arrival(struct cgww_worker *worker, struct cgww_thread *t,
         cgww_connection_open(&t->conn, fd);
         cgww_slot_accepted(t->slot);
         if (receive_request(worker, t, a)) {
+            t->conn.repeatable = a->request.flags & CGW_REQUEST_REPEATABLE;
             cgww_slot_received(t->slot, &a->request, a->received);
+            cgww_watchdog_note(&worker->watchdog, a->request.deadline_ms);
             return;
         }
         pass_place(worker, t);
@@ -152,6 +158,8 @@ static void thread_enlist(struct cgww_worker *worker, struct cgww_thread *t)
 
     t->slot = cgw_scoreboard_slot(worker->board, n);
     t->conn.slot = t->slot;
+    t->number = n;
+    cgww_watchdog_enlist(&worker->watchdog, n, &t->conn);
     cgww_slot_begin(t->slot);
     t->next = worker->threads;
     worker->threads = t;
@@ -167,6 +175,7 @@ static void thread_free(struct cgww_worker *worker, struct cgww_thread *t)
     if (*at) {
         *at = t->next;
     }
+    cgww_watchdog_enlist(&worker->watchdog, t->number, NULL);
     cgww_slot_end(t->slot);
     cgww_connection_destroy(&t->conn);
     cgw_buf_free(&t->out);
@@ -209,10 +218,15 @@ PyObject *cgww_thread_run(struct cgww_worker *worker)
         cgww_dispatch_begin(&worker->dispatch);
         pass_place(worker, t);
         cgww_slot_running(t->slot);
-        cgww_request_serve(worker, t, &arrival.request, arrival.payload,
-                           arrival.frame.length);
+        if (cgww_connection_claim(&t->conn)) {
+            cgww_request_serve(worker, t, &arrival.request, arrival.payload,
+                               arrival.frame.length);
+            count_request(worker);
+        }
+        else {
+            cgww_slot_failed(t->slot, CGW_FAIL_RETURNED);
+        }
         cgww_dispatch_end(&worker->dispatch, t->passed);
-        count_request(worker);
     }
     thread_free(worker, t);
     if (arrival.error != ECANCELED) {
@@ -225,8 +239,9 @@ PyObject *cgww_thread_run(struct cgww_worker *worker)
 void cgww_threads_forget(struct cgww_worker *worker)
 {
     for (struct cgww_thread *t = worker->threads; t; t = t->next) {
-        cgww_connection_close(&t->conn);
+        cgww_connection_forget(&t->conn);
     }
+    cgww_watchdog_forget(&worker->watchdog);
     cgww_dispatch_close(&worker->dispatch);
     cgw_scoreboard_detach(worker->board, worker->board_threads);
 }

@@ -16,6 +16,7 @@ struct cgww_thread {
     uint32_t passed;            /* when it gave the place up */
     struct cgw_slot *slot;      /* its own, of the scoreboard */
     struct cgww_request *request; /* that it serves, NULL: none */
+    unsigned number;            /* of the slot */
     uint64_t body_bytes;        /* sent by the last request */
     struct cgww_thread *next;
 };

@@ -10,6 +10,7 @@
 
 #include "cgw_scoreboard.h"
 #include "dispatch.h"
+#include "watchdog.h"
 
 /* X(field, text): strings made once. */
 #define CGWW_NAMES(X)                                                         \
@@ -40,6 +41,7 @@ struct cgww_worker {
     uint32_t pid, generation;   /* for logs */
     unsigned long long max_requests; /* after so many it is worn, 0: never */
     atomic_ullong served;       /* requests */
+    struct cgww_watchdog watchdog;
     struct cgw_scoreboard *board;
     unsigned board_threads;     /* slots that it has */
     atomic_uint nthreads;       /* slots that were taken */

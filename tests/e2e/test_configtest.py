@@ -310,6 +310,9 @@ def test_groups_that_watch_other_files_do_not_merge(config, one, other):
     ("CGatewayStartTimeout 5x", "CGW0002", ["ms, s, min or h"]),
     ("CGatewayDrainTimeout 25h", "CGW0002", ["from 0s to 24h"]),
     ("CGatewayPreload yes", "CGW0172", ["neither auto", "off"]),
+    ("CGatewayRequestTimeout 99ms", "CGW0170", ["from 100ms to 24h", "0 for none"]),
+    ("CGatewayRequestTimeout soon", "CGW0170", ["from 100ms to 24h", "0 for none"]),
+    ("CGatewayDeadlockTimeout 999ms", "CGW0170", ["from 1s to 24h", "0 for none"]),
     ("CGatewayQueueSize 0", "CGW0001", ["from 1 to 65535"]),
     ("CGatewayQueueSize 65536", "CGW0001", ["from 1 to 65535"]),
     ("CGatewayQueueTimeout 99ms", "CGW0170", ["from 100ms to 24h", "0 for none"]),
@@ -619,6 +622,20 @@ def test_wsgi_file_that_is_a_directory(config):
     config.mkdir("app.wsgi")
     config.test(config.vhost("CGatewayApplication ./app.wsgi")).refused(
         "CGW0048", "CGatewayApplication ./app.wsgi", config.at(3), "CGatewayPath")
+
+
+def test_request_timeout_of_a_location_is_checked_and_needs_no_group(config):
+    location = "<Location /x>\nCGatewayRequestTimeout %s\n</Location>\n"
+    config.test(location % "0").accepted()
+    config.test(location % "2min").accepted()
+    result = config.test(location % "25h")
+    assert result.status != 0 and "CGW0170: CGatewayRequestTimeout '25h'" in result.text
+
+
+@pytest.mark.parametrize("line", ["CGatewayDeadlockTimeout 5s", "CGatewayQueueSize 5"])
+def test_what_is_a_group_s_alone_is_refused_in_a_location(config, line):
+    result = config.test(f"<Location /x>\n{line}\n</Location>\n")
+    assert result.status != 0 and "not allowed" in result.text, result.text
 
 
 def test_a_queue_longer_than_the_kernel_allows_is_a_warning(config):

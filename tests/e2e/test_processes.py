@@ -107,7 +107,7 @@ def test_replaced_processes_that_do_not_end_do_not_pile_up(httpd, site, marks):
         held.append((raw, pid))
         if name != "slow3":
             until(lambda pid=pid: httpd.get().json()["pid"] != pid, "the successor")
-            until(lambda pid=pid: threads(pid) == 2, "its idle thread to end")
+            until(lambda pid=pid: threads(pid) == 4, "its idle thread to end")
     last = held[-1][1]
     assert len(pids([{"pid": pid} for _, pid in held])) == 3
     assert {httpd.get().json()["pid"] for _ in range(20)} == {last}

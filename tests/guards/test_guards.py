@@ -125,6 +125,8 @@ def test_request_directive_is_created_merged_and_set(field):
 
 def test_every_request_directive_has_a_field():
     per_dir = [d for d, where in other_directives() if "ACCESS_CONF" in where]
+    rule = re.search(r"#define CGWM_IN_LOCATIONS\(field\) (.*)", read("module/definition.h"))
+    per_dir += re.findall(r"CGWM_\w+", rule[1])
     assert len(per_dir) == len(dir_conf_fields())
 
 

@@ -12,7 +12,7 @@ import pytest
 import worker_harness as h
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-EXCEPTION, RESPONSE, PROTOCOL, ABORTED, LATE = 1, 2, 3, 5, 6
+EXCEPTION, RESPONSE, PROTOCOL, ABORTED, LATE, TIMEOUT = 1, 2, 3, 5, 6, 7
 
 pytestmark = pytest.mark.skipif(
     not os.path.exists(os.path.join(h.LIBRARY, "_cgateway.abi3.so")),
@@ -90,6 +90,28 @@ def test_a_request_that_httpd_gave_up_while_it_waited_is_not_run(own):
     exchange.close()
     assert shown(own.ask("/environ"))
     assert "no/such/path" not in own.log()
+
+
+# ---- the deadline -----------------------------------------------------------
+
+def ask_with_deadline(group, path, ms):
+    exchange = group.exchange()
+    exchange.send(h.request_frame(dict(h.ENVIRON, PATH_INFO=path), deadline_ms=ms))
+    return exchange
+
+
+def test_a_request_beyond_its_deadline_ends_with_the_stack_of_its_thread(own):
+    kind, text = ask_with_deadline(own, "/hang", 300).finish().fail
+    assert kind == TIMEOUT
+    assert "in hang" in text and "in application" in text
+    assert "_process.py" not in text
+    assert own.hear(own.worker_control)[0] == h.OVERDUE
+    assert shown(own.ask("/environ")), "the other thread serves"
+
+
+def test_requests_within_their_deadlines_are_left_alone(own):
+    for _ in range(20):
+        assert shown(ask_with_deadline(own, "/environ", 60000).finish())
 
 
 # ---- environ ----------------------------------------------------------------

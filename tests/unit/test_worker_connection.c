@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -219,6 +221,93 @@ static void test_send_reports_a_peer_that_hung_up(void **state)
     assert_int_not_equal(cgww_connection_send(&f->conn, &out, 0), 0);
 }
 
+/* The request that runs since 7. */
+static void begin_request(struct fixture *f, struct cgw_slot *slot)
+{
+    memset(slot, 0, sizeof(*slot));
+    CGW_SLOT_SET(slot, started, 7);
+    f->conn.slot = slot;
+}
+
+/* The kind of the FAIL frame that came, and nothing behind it; -1: none. */
+static int received_failure(struct fixture *f)
+{
+    uint8_t got[64];
+    ssize_t n = recv(f->peer, got, sizeof(got), 0);
+
+    if (n <= CGW_FRAME_HEADER_SIZE) {
+        return -1;
+    }
+    assert_int_equal(got[0], CGW_FRAME_FAIL);
+    assert_int_equal(recv(f->peer, got + n, 1, 0), 0);
+    return got[CGW_FRAME_HEADER_SIZE];
+}
+
+static void test_cut_is_the_last_word(void **state)
+{
+    struct fixture *f = *state;
+    struct cgw_slot slot;
+    char more[4] = "more";
+    struct cgww_output out = {.iov = {{more, 4}}, .file = -1};
+
+    begin_request(f, &slot);
+    assert_int_equal(cgww_connection_cut(&f->conn, 7, "why", 3), CGWW_CUT_TOLD);
+    assert_int_equal(received_failure(f), CGW_FAIL_TIMEOUT);
+    assert_true(cgww_connection_gone(&f->conn));
+    assert_int_not_equal(cgww_connection_send(&f->conn, &out, 0), 0);
+}
+
+static void test_cut_in_the_middle_of_a_frame_says_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct cgw_slot slot;
+    size_t size = (size_t)4 << 20;
+    char *large = calloc(1, size);
+    struct cgww_output out = {.iov = {{large, size}}, .file = -1};
+
+    begin_request(f, &slot);
+    assert_int_equal(cgww_connection_send(&f->conn, &out, MSG_DONTWAIT), EAGAIN);
+    assert_int_equal(cgww_connection_cut(&f->conn, 7, "why", 3), CGWW_CUT_SILENT);
+    for (ssize_t n = 1; n > 0;) {
+        n = recv(f->peer, large, size, 0);
+        for (ssize_t i = 0; i < n; i++) {
+            assert_int_equal(large[i], 0);
+        }
+    }
+    free(large);
+}
+
+static void test_cut_leaves_other_requests_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct cgw_slot slot;
+
+    begin_request(f, &slot);
+    assert_int_equal(cgww_connection_cut(&f->conn, 6, "why", 3), CGWW_CUT_OVER);
+    pthread_mutex_lock(&f->conn.lock);
+    assert_int_equal(cgww_connection_cut(&f->conn, 7, "why", 3), CGWW_CUT_BUSY);
+    pthread_mutex_unlock(&f->conn.lock);
+    assert_false(cgww_connection_gone(&f->conn));
+    cgww_connection_close(&f->conn);
+    assert_int_equal(cgww_connection_cut(&f->conn, 7, "why", 3), CGWW_CUT_OVER);
+}
+
+static void test_a_request_is_either_run_or_returned(void **state)
+{
+    struct fixture *f = *state;
+    struct cgw_slot slot;
+
+    begin_request(f, &slot);
+    assert_true(cgww_connection_claim(&f->conn));
+    assert_int_equal(cgww_connection_return(&f->conn, 7), CGWW_CUT_OVER);
+    assert_false(cgww_connection_gone(&f->conn));
+
+    cgww_connection_open(&f->conn, f->conn.fd); /* the next one */
+    assert_int_equal(cgww_connection_return(&f->conn, 7), CGWW_CUT_TOLD);
+    assert_false(cgww_connection_claim(&f->conn));
+    assert_int_equal(received_failure(f), CGW_FAIL_RETURNED);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -234,6 +323,10 @@ int main(void)
             test_client_that_ended_its_direction_is_told_before_its_body_is_read),
         TEST(test_frame_cut_short_breaks_the_body),
         TEST(test_send_reports_a_peer_that_hung_up),
+        TEST(test_cut_is_the_last_word),
+        TEST(test_cut_in_the_middle_of_a_frame_says_nothing),
+        TEST(test_cut_leaves_other_requests_alone),
+        TEST(test_a_request_is_either_run_or_returned),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

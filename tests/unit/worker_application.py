@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 import wsgiref.validate
 
 import cgateway
@@ -338,6 +339,14 @@ def forked(env, start):
                    and "socket:" in os.readlink("/proc/self/fd/" + n)]
         os._exit(len(sockets))
     return [b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])]
+
+
+def hang(env, start):
+    """Until it is told that nobody waits."""
+    while not env["cgateway.client_disconnected"]():
+        time.sleep(0.01)
+    ok(start)
+    return []
 
 
 def fork_and_return(env, start):

@@ -18,6 +18,7 @@ from cgateway import _application, _auth, _check, _files, _path, _report, _watch
 CONTROL_FD, LISTEN_FD = 3, 4
 SWITCH_SECONDS = 0.001
 STACK_SIGNAL = signal.SIGWINCH
+THREAD_SIGNAL = signal.SIGRTMAX - 1
 READY_FORKABLE = 1
 WATCH_END, WATCH_NAME, WATCH_MOST = 0, 1, 1000
 
@@ -35,6 +36,7 @@ class Settings:
         options = [a for a in arguments[4:] if a.startswith("--")]
         self.preload = "auto"
         self.owner = os.geteuid()
+        self.deadlock_ms = 0
         self.watch = []
         self.watch_application = "--watch-application" in options
         for option in options:
@@ -47,6 +49,8 @@ class Settings:
                 self.preload = value
             elif name == "--owner":
                 self.owner = int(value)
+            elif name == "--deadlock-timeout":
+                self.deadlock_ms = int(value)
             elif name == "--watch":
                 self.watch.append(value)
         self.path = [a for a in arguments[4:] if not a.startswith("--")]
@@ -348,6 +352,21 @@ def _send_quietly(kind):
         pass    # the supervisor has gone, which means the same as DRAIN
 
 
+def _prepare_stacks():
+    """A file to which any thread writes its Python stack when it gets
+    THREAD_SIGNAL, whatever it does."""
+    file = os.memfd_create("cgateway-stack", os.MFD_CLOEXEC)
+    faulthandler.register(THREAD_SIGNAL, file=file, all_threads=False)
+    return file
+
+
+def _start_answering(settings):
+    """The thread that the watchdog asks whether it gets the interpreter lock."""
+    if settings.deadlock_ms:
+        threading.Thread(target=_cgateway.answer_watchdog, daemon=True,
+                         name="cgateway-watchdog").start()
+
+
 def _serve(settings, application, max_requests, board):
     _cgateway.configure(
         application=application, answer=_auth.answer, group=settings.group,
@@ -355,10 +374,13 @@ def _serve(settings, application, max_requests, board):
         max_requests=max_requests, generation=settings.generation,
         listen_fd=LISTEN_FD, owner=settings.owner,
         board_fd=board, report=_report.describe,
-        sendable=_files.sendable, gone_error=cgateway.ClientDisconnected)
+        sendable=_files.sendable, gone_error=cgateway.ClientDisconnected,
+        stack_signal=THREAD_SIGNAL, stack_file=_prepare_stacks(),
+        deadlock_ms=settings.deadlock_ms)
     os.close(board)
     os.register_at_fork(after_in_child=_forget_in_child)
     threads = _start_threads(settings)
+    _start_answering(settings)
     _send_quietly(_cgateway.SERVING)
     try:
         _await_drain()
@@ -366,6 +388,7 @@ def _serve(settings, application, max_requests, board):
         _cgateway.drain()
         for thread in threads:
             thread.join()
+        _cgateway.stop_watchdog()
         _send_quietly(_cgateway.DRAINED)
 
 

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CGatewayRequestTimeout and CGatewayDeadlockTimeout: a request, or a whole process,
+that hangs costs itself alone."""
+
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from harness.httpd import until
+from harness.load import Load
+
+HANGS = ["stuck_in_sleep", "stuck_in_python", "stuck_in_lock", "stuck_in_c_loop",
+         "stuck_in_c_wait"]
+KEEP_LOCK = ("stuck_in_c_loop", "stuck_in_c_wait")
+
+
+@pytest.fixture
+def site(httpd, marks):
+    """Starts tests/apps/stuck.wsgi, with one worker of four threads."""
+    def start(*lines, processes=1, threads=4):
+        httpd.expect_log("CGW0121", "CGW0260", r"a\.example: it had a worker for",
+                         r"a\.example:   File", r"\[\d+\] a\.example:")
+        httpd.wsgi("stuck.wsgi", f"CGatewayProcesses {processes}",
+                   f"CGatewayThreads {threads}", f'CGatewayEnv MARKS "{marks}"', *lines)
+        httpd.start()
+        httpd.wait_log("ready -> serving")
+        return int(httpd.get("/").text)
+    return start
+
+
+def send(raw, path, method="GET"):
+    raw.send(f"{method} {path} HTTP/1.1\r\nHost: a.example\r\n"
+             "Connection: close\r\n\r\n".encode())
+
+
+def runs(marks, path):
+    """In which processes it ran."""
+    file = marks / f"ran-{path}"
+    return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+
+def await_run(marks, path, times=1):
+    return until(lambda: len(runs(marks, path)) >= times and runs(marks, path),
+                 f"{path} to run")
+
+
+def seconds(began):
+    return time.monotonic() - began
+
+
+# ---- CGatewayRequestTimeout ------------------------------------------------------------
+
+@pytest.mark.parametrize("path", HANGS)
+def test_a_stuck_request_is_answered_and_its_stack_is_logged(httpd, site, marks, path):
+    httpd.expect_log("CGW0275", "CGW0132", "CGW0133")
+    old = site("CGatewayRequestTimeout 1s", "CGatewayDrainTimeout 2s")
+    began = time.monotonic()
+    answer = httpd.get(f"/{path}")
+    assert answer.status == 504 and 0.95 < seconds(began) < 20
+    log = httpd.log()
+    assert re.search(rf'CGW0121: a\.example: the application did not answer in time: '
+                     rf'"GET /{path} HTTP/1.1"', log)
+    assert "CGatewayRequestTimeout is 1.0 s" in log
+    assert f"in {path}" in log and "in application" in log
+    assert "_process.py" not in log and "threading.py" not in log
+    # the successor serves while the old one still hangs
+    until(lambda: int(httpd.get("/").text) != old, "the successor")
+    httpd.wait_log(rf"CGW0260: a\.example: pid {old}")
+    httpd.wait_log(rf"CGW0275.*{old}.*CGatewayRequestTimeout")
+    until(lambda: old not in httpd.processes(), "the old process to be killed")
+    assert runs(marks, path) == [old], "it is not repeated"
+
+
+def test_siblings_finish_in_the_old_process(httpd, site, marks):
+    old = site("CGatewayRequestTimeout 1s", "<Location /steady>",
+               "CGatewayRequestTimeout 0", "</Location>")
+    with httpd.raw() as sibling:
+        send(sibling, "/steady")
+        sibling.receive_until(b"s" * 100)
+        assert httpd.get("/stuck_in_sleep").status == 504
+        until(lambda: int(httpd.get("/").text) != old, "the successor")
+        assert old in httpd.processes()
+        seen = len(sibling.received)
+        sibling.receive_until(b"0\r\n\r\n" if len(sibling.received) > seen else b"sss")
+        (marks / "release").touch()
+        answer, was_reset = sibling.receive_all()
+    assert answer.endswith(b"0\r\n\r\n") and not was_reset
+    assert runs(marks, "steady") == [old]
+    until(lambda: old not in httpd.processes(), "the old process to end by itself")
+    assert "CGW0275" not in httpd.log()
+
+
+def test_no_request_of_others_fails_while_stuck_ones_are_replaced(httpd, site, marks):
+    httpd.expect_log("CGW0275")
+    site("CGatewayRequestTimeout 500ms", "CGatewayDrainTimeout 1s", processes=2)
+    with Load(httpd, "/", clients=3) as load:
+        for _ in range(4):
+            assert httpd.get("/stuck_in_sleep").status == 504
+        until(lambda: len(set(load.answers)) >= 4, "four processes in turn")
+    assert load.failures == []
+    (marks / "release").touch()
+
+
+def test_a_location_has_a_time_of_its_own(httpd, site, marks):
+    site("CGatewayRequestTimeout 1h", "<Location /stuck_in_sleep>",
+         "CGatewayRequestTimeout 500ms", "</Location>", "<Location /steady>",
+         "CGatewayRequestTimeout 0", "</Location>")
+    began = time.monotonic()
+    assert httpd.get("/stuck_in_sleep").status == 504
+    assert seconds(began) < 20
+    assert "CGatewayRequestTimeout is 0.5 s" in httpd.log()
+    with httpd.raw() as raw:
+        send(raw, "/steady")
+        await_run(marks, "steady")
+        time.sleep(1)       # the time is what this is about
+        (marks / "release").touch()
+        assert raw.receive_all()[0].endswith(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("path", ["streamed", "steady"])
+def test_a_response_that_has_begun_breaks_off(httpd, site, marks, path):
+    httpd.expect_log("CGW0123")
+    old = site("CGatewayRequestTimeout 1s")
+    done = httpd.curl(f"/{path}")
+    assert done.returncode != 0 and done.stdout
+    httpd.wait_log(rf'CGW0121.*"GET /{path} HTTP/1.1"')
+    until(lambda: int(httpd.get("/").text) != old, "the successor")
+    (marks / "release").touch()
+
+
+def test_the_application_finds_out(httpd, site, marks):
+    httpd.expect_log("CGW0123", "CGW0403")
+    site("CGatewayRequestTimeout 500ms")
+    assert httpd.get("/until_gone").status == 504
+    until((marks / "noticed").exists, "client_disconnected() to be true")
+    assert httpd.curl("/until_raises").returncode != 0
+    until((marks / "raised-ClientDisconnected").exists, "write() to raise")
+
+
+def test_a_slow_reader_is_not_the_application_s_fault(httpd, site, marks):
+    old = site("CGatewayRequestTimeout 1s", "CGatewayResponseBuffer 64K 0")
+    with httpd.raw() as raw:
+        raw.socket.setsockopt(6, 10, 4096)  # TCP_WINDOW_CLAMP
+        send(raw, "/large")
+        await_run(marks, "large")
+        time.sleep(3)       # the time is what this is about
+        answer, was_reset = raw.receive_all()
+    assert len(answer) > 8 << 20 and not was_reset
+    assert int(httpd.get("/").text) == old
+
+
+def test_a_slow_sender_is_not_the_application_s_fault(httpd, site, marks):
+    old = site("CGatewayRequestTimeout 1s", "CGatewayBodyBuffer 0")
+    with httpd.raw() as raw:
+        raw.send(b"POST /read HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n"
+                 b"Content-Length: 200000\r\n\r\n" + b"r" * 100000)
+        await_run(marks, "read")
+        time.sleep(3)       # the time is what this is about
+        raw.send(b"r" * 100000)
+        assert raw.receive_all()[0].endswith(b"200000")
+    assert int(httpd.get("/").text) == old
+
+
+def test_waiting_for_a_worker_does_not_count(httpd, site, marks):
+    old = site("CGatewayRequestTimeout 1s", "<Location /steady>",
+               "CGatewayRequestTimeout 0", "</Location>", threads=1)
+    with httpd.raw() as first, httpd.raw() as second:
+        send(first, "/steady")
+        await_run(marks, "steady")
+        send(second, "/")
+        until(lambda: httpd.connections() == 2, "it to wait")
+        time.sleep(2.5)     # the time is what this is about
+        (marks / "release").touch()
+        first.receive_all()
+        assert second.receive_all()[0].endswith(b"%d" % old)
+
+
+def test_a_worker_that_is_stopped_cannot_answer_so_httpd_does(httpd, site, marks):
+    httpd.expect_log("CGW0163")
+    old = site("CGatewayRequestTimeout 1s")
+    with httpd.raw() as raw:
+        send(raw, "/stuck_in_sleep")
+        await_run(marks, "stuck_in_sleep")
+        os.kill(old, signal.SIGSTOP)
+        began = time.monotonic()
+        assert raw.receive_all()[0].startswith(b"HTTP/1.1 504 ")
+        assert 1 < seconds(began) < 30
+        (marks / "release").touch()
+        os.kill(old, signal.SIGCONT)
+    assert int(httpd.get("/").text) == old, "the time did not pass for it"
+
+
+@pytest.mark.parametrize("body", [None, b"small", b"x" * 300000],
+                         ids=["get", "small", "large"])
+def test_what_waits_for_the_lock_in_vain_runs_in_another_process(httpd, site, marks, body):
+    """Once, also where it could not be repeated after it had run."""
+    httpd.expect_log("CGW0132", "CGW0133")
+    site("CGatewayRequestTimeout 0", processes=2)
+    with httpd.raw() as raw:
+        send(raw, "/stuck_in_c_wait", "POST")
+        stuck, = await_run(marks, "stuck_in_c_wait")
+        # the stuck process accepts one more of these
+        for number in range(6):
+            method = "GET" if body is None else "POST"
+            answer = httpd.request(f"/once-{number}", method, body)
+            assert answer.status == 200 and int(answer.text) != stuck
+            assert len(runs(marks, f"once-{number}")) == 1
+        os.kill(stuck, signal.SIGKILL)
+        httpd.expect_log("CGW0213")
+        raw.receive_all()
+
+
+def test_what_cannot_be_returned_is_answered_when_its_time_is_over(httpd, site, marks):
+    """A body that is streamed is not at hand again."""
+    site("CGatewayRequestTimeout 1s", "CGatewayBodyBuffer 0")
+    httpd.get("/background")
+    assert httpd.request("/late", "POST", b"body").status == 504
+    assert "keeps the interpreter lock" in httpd.log()
+    assert runs(marks, "late") == []
+
+
+# ---- CGatewayDeadlockTimeout -----------------------------------------------------------
+
+@pytest.mark.parametrize("path", ["stuck_in_c_loop", "stuck_in_c_wait", "background"])
+def test_a_process_whose_lock_nobody_gets_is_replaced(httpd, site, marks, path):
+    httpd.expect_log("CGW0261", "CGW0441", r"a\.example: no thread of its process")
+    old = site("CGatewayDeadlockTimeout 2s", "CGatewayDrainTimeout 1h")
+    with httpd.raw() as raw:
+        send(raw, f"/{path}")
+        await_run(marks, path)
+        answer = httpd.get("/other")
+        assert answer.status == 200 and int(answer.text) != old, "it was returned"
+        httpd.wait_log(rf"CGW0441: group 'a\.example'")
+        httpd.wait_log(rf"CGW0261: a\.example: pid {old}")
+        assert "in stuck_in" in httpd.log()
+        answer = raw.receive_all()[0]
+        assert answer.startswith(b"HTTP/1.1 504 ") or path == "background"
+    assert runs(marks, path) == [old], "it does not take another process with it"
+    until(lambda: old not in httpd.processes(), "the old process to be killed")
+    assert "_process.py" not in httpd.log()
+
+
+def test_the_other_process_serves_while_one_is_deadlocked(httpd, site, marks):
+    httpd.expect_log("CGW0261", "CGW0441", r"a\.example: no thread of its process")
+    site("CGatewayDeadlockTimeout 2s", processes=2)
+    with httpd.raw() as raw:
+        send(raw, "/stuck_in_c_wait")
+        stuck, = await_run(marks, "stuck_in_c_wait")
+        with Load(httpd, "/", clients=2) as load:
+            httpd.wait_log("CGW0261")
+            seen = len(load.answers)
+            until(lambda: len(load.answers) > seen + 20, "the load")
+        assert load.failures == [] and stuck not in load.answers
+        assert raw.receive_all()[0].startswith(b"HTTP/1.1 504 ")
+
+
+def test_an_idle_and_a_busy_interpreter_are_not_deadlocked(httpd, site, marks):
+    old = site("CGatewayDeadlockTimeout 1s", "CGatewayRequestTimeout 0")
+    time.sleep(3)           # the time is what this is about
+    raws = [httpd.raw() for _ in range(3)]
+    for raw in raws:
+        send(raw, "/stuck_in_python")
+    await_run(marks, "stuck_in_python", 3)
+    time.sleep(3)
+    (marks / "release").touch()
+    for raw in raws:
+        with raw:
+            assert raw.receive_all()[0].endswith(b"%d" % old)
+    assert httpd.workers("a.example") == [old]
+
+
+@pytest.mark.parametrize("path", ["/", "/steady"])
+def test_a_process_that_was_stopped_is_not_deadlocked(httpd, site, marks, path):
+    old = site("CGatewayDeadlockTimeout 1s", "CGatewayRequestTimeout 0")
+    with httpd.raw() as raw:
+        send(raw, path)
+        await_run(marks, path.strip("/"))
+        for _ in range(3):
+            os.kill(old, signal.SIGSTOP)
+            time.sleep(2)   # the time is what this is about
+            os.kill(old, signal.SIGCONT)
+            time.sleep(0.3)
+        (marks / "release").touch()
+        raw.receive_all()
+    assert int(httpd.get("/").text) == old
