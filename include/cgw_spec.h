@@ -98,7 +98,7 @@ typedef struct cgw_spec {
 #undef X
 } cgw_spec;
 
-#define CGW_SPEC_VERSION 8
+#define CGW_SPEC_VERSION 9
 #define CGW_DIGEST_HEX 40   /* SHA-1 in hexadecimal, without the NUL */
 
 /* A spec with its defaults; lists are empty arrays. Never NULL. */

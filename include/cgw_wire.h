@@ -40,7 +40,7 @@
 #include <stdint.h>
 
 #ifndef CGW_WIRE_VERSION /* tests build another one */
-#define CGW_WIRE_VERSION 6
+#define CGW_WIRE_VERSION 7
 /* How the names of groups' sockets end. Two versions that cannot talk to each
  * other must have different ones: httpd's children and workers of both are
  * there for a while after an upgrade. */
