@@ -53,8 +53,8 @@ def newest_mod_wsgi():
         print(f"bench: pip cannot build mod_wsgi: {error}", flush=True)
         return None, ""
     path = glob.glob(f"{venv}/lib/python*/site-packages/mod_wsgi/server/*.so")[0]
-    return path, output(venv / "bin" / "python3", "-c",
-                        "import mod_wsgi; print(*mod_wsgi.version, sep='.', end='')")
+    ask = "import importlib.metadata as m; print(m.version('mod_wsgi'), end='')"
+    return path, output(venv / "bin" / "python3", "-c", ask)
 
 
 def find_mod_wsgi(given, wanted):

@@ -191,14 +191,19 @@ static apr_status_t peek_bucket(apr_bucket *b, const char **data, apr_size_t *le
     return apr_bucket_read(b, data, len, APR_BLOCK_READ);
 }
 
+static void allocate_piece(cgwm_body *body)
+{
+    if (!body->piece) {
+        body->piece = apr_palloc(body->r->pool, CHUNK);
+    }
+}
+
 static apr_status_t peek_spool(cgwm_body *body, const char **data,
                                apr_size_t *len)
 {
     apr_status_t rv = APR_SUCCESS;
 
-    if (!body->piece) {
-        body->piece = apr_palloc(body->r->pool, CHUNK);
-    }
+    allocate_piece(body);
     if (!body->piece_len) {
         rv = cgwm_spool_read(body->spool, body->spool_taken, body->piece, CHUNK,
                              &body->piece_len);
@@ -208,16 +213,64 @@ static apr_status_t peek_spool(cgwm_body *body, const char **data,
     return rv;
 }
 
+/* The first bucket of what the client has sent, NULL at the end or with an
+ * error. Never waits. */
+static apr_bucket *next_live(cgwm_body *body, apr_status_t *rv)
+{
+    apr_bucket *b = NULL;
+
+    *rv = body->broken;
+    while (*rv == APR_SUCCESS && !body->eof && !(b = first_live(body))
+           && !body->eof) {
+        *rv = read_more(body, APR_NONBLOCK_READ);
+    }
+    if (!APR_STATUS_IS_EAGAIN(*rv)) {
+        body->broken = *rv; /* a filter need not say it twice */
+    }
+    return *rv == APR_SUCCESS ? b : NULL;
+}
+
+/* Moves a bucket, or as much as there is room for, to the end of the piece. */
+static apr_status_t gather(cgwm_body *body, apr_bucket *b)
+{
+    apr_size_t room = CHUNK - body->piece_len, len;
+    const char *data;
+    apr_status_t rv;
+
+    if (b->length > room) {
+        apr_bucket_split(b, room);
+    }
+    rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
+    if (rv == APR_SUCCESS) {
+        memcpy(body->piece + body->piece_len, data, len);
+        body->piece_len += len;
+        apr_bucket_delete(b);
+    }
+    return rv;
+}
+
+/* httpd reads 8,000 bytes of a socket at a time. To send each on costs more than
+ * to copy them together. */
 static apr_status_t peek_live(cgwm_body *body, const char **data, apr_size_t *len)
 {
     apr_status_t rv = APR_SUCCESS;
-    apr_bucket *b = NULL;
+    apr_bucket *b;
 
-    while (rv == APR_SUCCESS && !body->eof && !(b = first_live(body))
-           && !body->eof) {
-        rv = read_more(body, APR_NONBLOCK_READ);
+    if (body->piece_len == 0) {
+        b = next_live(body, &rv);
+        if (!b || b->length >= CHUNK / 2) {
+            return b ? peek_bucket(b, data, len) : rv;
+        }
+        allocate_piece(body);
+        while (b && rv == APR_SUCCESS && body->piece_len < CHUNK) {
+            rv = gather(body, b);
+            b = rv == APR_SUCCESS && body->piece_len < CHUNK
+                    ? next_live(body, &rv) : NULL;
+        }
     }
-    return rv == APR_SUCCESS && b ? peek_bucket(b, data, len) : rv;
+    *data = body->piece;
+    *len = body->piece_len;
+    return body->piece_len > 0 ? APR_SUCCESS : rv;
 }
 
 static int has_memory(const cgwm_body *body)
@@ -254,6 +307,9 @@ void cgwm_body_consume(cgwm_body *body)
     }
     else if (has_spool(body)) {
         body->spool_taken += (apr_off_t)body->piece_len;
+        body->piece_len = 0;
+    }
+    else if (body->piece_len > 0) {
         body->piece_len = 0;
     }
     else {

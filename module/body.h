@@ -21,13 +21,14 @@ typedef struct cgwm_body {
     cgwm_spool *spool;          /* read ahead, behind memory; NULL: nothing */
     apr_off_t spool_taken;      /* position in the spool */
     int spool_failed;           /* nothing more can be kept there */
-    char *piece;                /* of the spool */
+    char *piece;                /* of the spool, or gathered from live */
     apr_size_t piece_len;       /* peeked at, not consumed */
     apr_bucket_brigade *live;   /* from the client, behind what was read ahead */
     apr_bucket_brigade *kept;   /* of memory: consumed, for a repetition */
     apr_off_t read_ahead;       /* bytes that cgwm_body_read_ahead read */
     int present;                /* the request has a body */
     int has_length;             /* or says that it has none (Content-Length: 0) */
+    apr_status_t broken;        /* what the client's direction ended with */
     int eof;                    /* nothing more comes from the client */
     int whole;                  /* eof was reached by reading ahead */
 } cgwm_body;
