@@ -40,6 +40,9 @@ def parse_arguments():
     parser.add_argument("--mod-wsgi", help="a mod_wsgi.so, in place of PyPI's mod_wsgi")
     parser.add_argument("--output", type=pathlib.Path, default=HERE,
                         help="directory of results.md and the plots")
+    parser.add_argument("--before-others", action="store_true",
+                        help="on a machine with other work: have this go first, one "
+                        "work at a time (root; where the kernel schedules by session)")
     parser.add_argument("--strict", action="store_true", help="a missed goal is an error")
     parser.add_argument("--keep", action="store_true",
                         help="keep the servers' directories with their logs")
@@ -76,8 +79,9 @@ class Run:
     def measure_work(self, work, servers):
         print(f"\n{work.name}\n", flush=True)
         mine = [s for s in servers if s.name in work.contenders]
-        rounds = measure.run_rounds(work, mine, self.options.rounds,
-                                    self.options.seconds)
+        with measure.before_others(mine, self.options.before_others):
+            rounds = measure.run_rounds(work, mine, self.options.rounds,
+                                        self.options.seconds)
         self.results.append((work, rounds))
         print(report.rate_table(work, rounds), flush=True)
 

@@ -58,6 +58,13 @@ def cpu_us(pids):
     return times
 
 
+def set_priority(pids, nice):
+    """Of the sessions of these processes, where the kernel schedules by session."""
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            pathlib.Path(f"/proc/{pid}/autogroup").write_text(str(nice))
+
+
 def by_role(processes, amounts):
     total = collections.Counter()
     for pid, amount in amounts.items():

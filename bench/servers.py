@@ -160,7 +160,8 @@ class Server:
         command = shlex.split(self.contender.backend.format(**self.values))
         with open(self.root / "backend.log", "ab") as log:
             self.backend = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log,
-                                            stderr=log, cwd=self.root)
+                                            stderr=log, cwd=self.root,
+                                            start_new_session=True)
         self.wait_until((self.root / "peer.sock").exists, "its socket")
 
     def wait_until(self, condition, what):
