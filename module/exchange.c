@@ -27,12 +27,18 @@ APLOG_USE_MODULE(cgateway);
 /* Where the client's socket cannot be waited for (HTTP/2 streams), and where
  * mod_reqtimeout must get its turn: how often the body is asked for. */
 #define STREAM_POLL_MS 10
+#define STREAM_VAIN_POLLS 50
 #define REQTIMEOUT_POLL_MS 500
 /* httpd closes the client's socket under a thread when it is told to stop or
  * restart, and waits for the thread. */
 #define STOP_POLL_MS 1000
 /* How often an HTTP/2 stream is looked at for whether its client gave it up. */
 #define STREAM_ABORT_POLL_MS 100
+/* mod_http2 cannot be asked for room, and makes this thread wait where its
+ * client does not read; the worker would wait behind it. So what a worker says
+ * is kept until it pauses for so long, is over, or what it said is so old. */
+#define STREAM_PAUSE_MS 10
+#define STREAM_OLDEST apr_time_from_sec(1)
 /* A client that ends its direction may still read (nc -N): so long its request
  * may wait for a worker before it counts as given up. */
 #define HALF_CLOSED_GRACE apr_time_from_msec(100)
@@ -66,6 +72,8 @@ typedef struct exchange {
                                    its body; 0: not yet */
     int body_status;            /* the body broke off: what httpd answers */
     int client_writable;        /* the client took what it got so far */
+    int vain_polls;             /* of an HTTP/2 stream's body, one after another */
+    apr_time_t kept_since;      /* for an HTTP/2 stream, 0: nothing is kept */
     int worker_ready;           /* the worker said something, or ended */
 } exchange;
 
@@ -153,9 +161,11 @@ static int next_part(exchange *x)
     apr_status_t rv = cgwm_body_peek(x->body, &data, &len, &status);
 
     if (APR_STATUS_IS_EAGAIN(rv)) {
+        x->vain_polls += x->vain_polls < STREAM_VAIN_POLLS;
         return 1;
     }
     x->waiting_since = 0;
+    x->vain_polls = 0;
     if (rv != APR_SUCCESS) {
         abort_body(x, status);
         return 0;
@@ -315,12 +325,18 @@ static int grace_left(const exchange *x)
     return left > 0 ? (int)apr_time_as_msec(left) + 1 : 0;
 }
 
+/* A body that flows is asked for more often than one that has stopped. */
+static int stream_poll(const exchange *x)
+{
+    return x->vain_polls < STREAM_VAIN_POLLS ? 1 : STREAM_POLL_MS;
+}
+
 /* Milliseconds that the client may be waited for. */
 static int client_limit(const exchange *x, int awaits_client)
 {
     if (x->client_fd < 0) {
-        return cgwm_response_is_due(&x->response) ? 0
-               : awaits_client                    ? STREAM_POLL_MS
+        return cgwm_response_is_due(&x->response) ? STREAM_PAUSE_MS
+               : awaits_client                    ? stream_poll(x)
                                                   : STREAM_ABORT_POLL_MS;
     }
     if (owes_half_close(x)) {
@@ -399,6 +415,24 @@ static short worker_events(const exchange *x)
                    | (is_sending(x) && !x->write_closed ? POLLOUT : 0));
 }
 
+/* An HTTP/2 stream; paused: the worker has said nothing for a while. */
+static void note_stream(exchange *x, int paused)
+{
+    apr_time_t now = (apr_time_t)cgw_clock_us();
+
+    if (!cgwm_response_is_due(&x->response)) {
+        x->kept_since = 0;
+    }
+    else if (!x->kept_since) {
+        x->kept_since = now;
+    }
+    x->client_writable = paused || cgwm_outbox_is_full(x->outbox)
+                         || (x->kept_since && now - x->kept_since >= STREAM_OLDEST);
+    if (x->r->connection->aborted) {
+        give_up_client(x, "gave up its stream");
+    }
+}
+
 /* Who moved? A client's socket with nothing asked of it reports a reset all
  * the same. An HTTP/2 stream has no socket: the worker comes first, and what
  * it said is passed on when it pauses. */
@@ -408,10 +442,7 @@ static void note_events(exchange *x, const struct pollfd *fds, int awaits_client
 
     x->worker_ready = fds[0].revents & ~POLLOUT;
     if (x->client_fd < 0) {
-        x->client_writable = !x->worker_ready || cgwm_outbox_is_full(x->outbox);
-        if (x->r->connection->aborted) {
-            give_up_client(x, "gave up its stream");
-        }
+        note_stream(x, fds[0].revents == 0);
         return;
     }
     if (client & POLLRDHUP) {

@@ -80,6 +80,8 @@ def application(environ, start_response):
         return broken()
     if path == "/big":
         return (b"%07d " % number * 1000 for number in range(1000))
+    if path == "/huge":
+        return (b"x" * 60000 for _ in range(1000))
     if path == "/sum":
         body = environ["wsgi.input"].read()
         return [b"%d " % len(body), hashlib.sha1(body).hexdigest().encode()]
@@ -188,6 +190,16 @@ def test_a_client_that_goes_away_is_noticed(httpd, marked, client, path, mark):
     process.kill()
     marked(mark)
     assert ask(httpd, "/after")[2] == b"of /after"
+
+
+def test_a_client_that_does_not_read_holds_no_worker(httpd, site, client):
+    """Of two threads, both had to wait for as long as curl takes for 60 MB."""
+    site("CGatewayThreads 2")
+    slow = [client("/huge", "--limit-rate", "100K") for _ in range(2)]
+    until(lambda: (httpd.root / "out").stat().st_size > 0, "a response to begin")
+    for _ in range(20):
+        assert httpd.get("/after").text == "of /after"
+    assert [process.poll() for process in slow] == [None, None], "they still read"
 
 
 def test_an_upload_that_breaks_off_raises(httpd, marked, client):
