@@ -38,6 +38,9 @@ python3-pytest: /usr/bin/python3 -c "import pytest"
 python3-pytest-xdist: /usr/bin/python3 -c "import xdist"
 python3-venv: /usr/bin/python3 -c "import ensurepip"
 python3-pip: /usr/bin/python3 -m pip --version
+haproxy: command -v haproxy
+iproute2: command -v ip
+python3-yaml: /usr/bin/python3 -c "import yaml"
 libapache2-mod-wsgi-py3: test -f "$(apxs -q LIBEXECDIR)/mod_wsgi.so"
 python3-dbg: command -v python3-dbg'
 

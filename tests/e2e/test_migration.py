@@ -37,7 +37,8 @@ Define APPS {root}/apps
     WSGIDaemonProcess site threads=3 \\
         display-name=%{{GROUP}} python-path={root}/libs/one:{root}/libs/two \\
         home='{root}/home dir' umask=0027 lang='C.UTF-8' maximum-requests=1000 \\
-        inactivity-timeout=300 restart-interval=3600 startup-timeout=60 {user}
+        inactivity-timeout=300 restart-interval=3600 startup-timeout=60 \\
+        queue-timeout=45 cpu-priority=1 stack-size=1048576 listen-backlog=50 {user}
     wsgiprocessgroup site
     WSGIApplicationGroup %{{GLOBAL}}
     WSGIScriptAlias / "${{APPS}}/answers.wsgi"
@@ -200,7 +201,9 @@ def converted(tmp_path, text):
 @pytest.mark.parametrize("text, exit_code, words", [
     ("WSGIDaemonProcess x deadlock-timeout=60\n", 0,
      ["#      deadlock-timeout: ", "no WSGIScriptAlias that was read uses it"]),
-    ("WSGIDaemonProcess x chroot=/jail\n", 1, ["chroot: NOT CONVERTED"]),
+    ("WSGIDaemonProcess x chroot=/jail cpu-time-limit=60\n"
+     "WSGIScriptAlias / /x.wsgi process-group=x\n", 0,
+     ["CGatewayChroot /jail", "CGatewayLimit cpu 60"]),
     ("WSGIDaemonProcess x new-option=1\n", 1, ["new-option: NOT CONVERTED"]),
     ("WSGINewDirective On\n", 1, ["# was: WSGINewDirective On", "unknown"]),
     ("AddHandler wsgi-script .wsgi\n", 1, ["CGatewayMount"]),

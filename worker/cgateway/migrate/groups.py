@@ -7,6 +7,18 @@ import re
 from cgateway.migrate.tables import NOT, VARIABLES
 
 
+# Options whose number becomes the last word of a directive.
+LIMITS = {
+    "queue-timeout": ["CGatewayQueueTimeout"],
+    "listen-backlog": ["CGatewayQueueSize"],
+    "cpu-time-limit": ["CGatewayLimit", "cpu"],
+    "cpu-priority": ["CGatewayNice"],
+    "memory-limit": ["CGatewayLimit", "data"],
+    "virtual-memory-limit": ["CGatewayLimit", "as"],
+    "stack-size": ["CGatewayLimit", "stack"],
+}
+
+
 def quoted(word):
     if word and not re.search(r"[\s\"'#\\<>]", word):
         return word
@@ -110,6 +122,12 @@ class Group:
         if seconds("startup-timeout"):
             out.append(line("CGatewayStartTimeout",
                             min(3600, seconds("startup-timeout"))))
+        for option, words in LIMITS.items():
+            value = options.get(option, "")
+            if value.lstrip("-").isdigit() and (value != "0" or option == "cpu-priority"):
+                out.append(line(*words, value))
+        if options.get("chroot"):
+            out.append(line("CGatewayChroot", options["chroot"]))
         drain = seconds("graceful-timeout", "eviction-timeout", "shutdown-timeout")
         if drain:
             out.append(line("CGatewayDrainTimeout", min(86400, drain)))

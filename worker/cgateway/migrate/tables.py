@@ -29,8 +29,8 @@ OPTIONS = {
     "deadlock-timeout": ("", "not needed; a stuck process gets no new requests"),
     "interrupt-timeout": ("", "no equivalent"),
     "request-timeout": ("", "no equivalent yet; httpd's Timeout is for the client"),
-    "queue-timeout": ("", "no equivalent yet"),
-    "listen-backlog": ("", "the queue is as long as the kernel allows"),
+    "queue-timeout": ("CGatewayQueueTimeout", ""),
+    "listen-backlog": ("CGatewayQueueSize", ""),
     "connect-timeout": ("", "a full queue waits for httpd's Timeout"),
     "socket-timeout": ("", "not needed"),
     "response-socket-timeout": ("", "a slow client holds no worker; see "
@@ -41,19 +41,17 @@ OPTIONS = {
     "response-buffer-size": ("", "see CGatewayResponseBuffer"),
     "response-flush-delay": ("", "what an application sends before it pauses is sent "
                                  "at once"),
-    "stack-size": ("", "threads have the system's stack size (ulimit -s of httpd's "
-                       "service)"),
+    "stack-size": ("CGatewayLimit", ""),
     "switch-interval": ("", "sys.setswitchinterval() in the application"),
     "socket-user": ("", "sockets always belong to httpd's User"),
     "script-user": ("", "not needed: the file of the application is named"),
     "script-group": ("", "not needed: the file of the application is named"),
     "server-metrics": ("", "cgatewayctl status shows the processes"),
-    "cpu-time-limit": ("", "no equivalent yet; LimitCPU of httpd's service"),
-    "cpu-priority": ("", "no equivalent; os.nice() in the application"),
-    "memory-limit": ("", "no equivalent yet; resource.setrlimit() in the application"),
-    "virtual-memory-limit": ("", "no equivalent yet; resource.setrlimit() in the "
-                                 "application"),
-    "chroot": ("", NOT + "processes are not put into a chroot; use a container"),
+    "cpu-time-limit": ("CGatewayLimit", ""),
+    "cpu-priority": ("CGatewayNice", ""),
+    "memory-limit": ("CGatewayLimit", ""),
+    "virtual-memory-limit": ("CGatewayLimit", ""),
+    "chroot": ("CGatewayChroot", ""),
     "newrelic-config-file": ("", "wrap the application in the .wsgi file, as New Relic "
                                  "documents it"),
     "newrelic-environment": ("", "wrap the application in the .wsgi file"),
