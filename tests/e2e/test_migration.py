@@ -199,8 +199,8 @@ def converted(tmp_path, text):
 
 
 @pytest.mark.parametrize("text, exit_code, words", [
-    ("WSGIDaemonProcess x deadlock-timeout=60\n", 0,
-     ["#      deadlock-timeout: ", "no WSGIScriptAlias that was read uses it"]),
+    ("WSGIDaemonProcess x display-name=x\n", 0,
+     ["#      display-name: ", "no WSGIScriptAlias that was read uses it"]),
     ("WSGIDaemonProcess x chroot=/jail cpu-time-limit=60\n"
      "WSGIScriptAlias / /x.wsgi process-group=x\n", 0,
      ["CGatewayChroot /jail", "CGatewayLimit cpu 60"]),

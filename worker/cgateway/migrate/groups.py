@@ -10,6 +10,8 @@ from cgateway.migrate.tables import NOT, VARIABLES
 # Options whose number becomes the last word of a directive.
 LIMITS = {
     "queue-timeout": ["CGatewayQueueTimeout"],
+    "request-timeout": ["CGatewayRequestTimeout"],
+    "deadlock-timeout": ["CGatewayDeadlockTimeout"],
     "listen-backlog": ["CGatewayQueueSize"],
     "cpu-time-limit": ["CGatewayLimit", "cpu"],
     "cpu-priority": ["CGatewayNice"],
@@ -126,6 +128,9 @@ class Group:
             value = options.get(option, "")
             if value.lstrip("-").isdigit() and (value != "0" or option == "cpu-priority"):
                 out.append(line(*words, value))
+        if not seconds("request-timeout"):
+            out.append("# mod_wsgi: requests had any time; here 5 minutes, unless "
+                       "CGatewayRequestTimeout says otherwise")
         if options.get("chroot"):
             out.append(line("CGatewayChroot", options["chroot"]))
         drain = seconds("graceful-timeout", "eviction-timeout", "shutdown-timeout")
