@@ -10,6 +10,7 @@
 #include "module/config.h"
 #include "module/file.h"
 #include "module/gateway.h"
+#include "module/notes.h"
 #include "module/status.h"
 #include "module/supervisor.h"
 
@@ -27,6 +28,7 @@ static void register_hooks(apr_pool_t *p)
     cgwm_gateway_register_hooks(p);
     cgwm_auth_register(p);
     cgwm_status_register_hooks(p);
+    cgwm_notes_register_hooks(p);
     cgwm_supervisor_register_hooks(p);
 }
 

@@ -18,6 +18,7 @@
 #include "cgw_log.h"
 #include "cgw_wire.h"
 #include "inbox.h"
+#include "notes.h"
 #include "patience.h"
 #include "queue.h"
 #include "response.h"
@@ -584,28 +585,6 @@ static int attempt(exchange *x)
     return x->response.late ? cgwm_queue_refuse_late(x->r, x->group) : 0;
 }
 
-static void set_note(request_rec *r, const char *name, apr_uint64_t value)
-{
-    apr_table_setn(r->notes, name,
-                   apr_psprintf(r->pool, "%" APR_UINT64_T_FMT, value));
-}
-
-/* For LogFormat's %{...}n. What a worker says of itself is as true as it is. */
-static void set_notes(const exchange *x)
-{
-    const cgwm_response *res = &x->response;
-    apr_uint64_t all = x->ended > x->begun ? (apr_uint64_t)(x->ended - x->begun) : 0;
-
-    apr_table_setn(x->r->notes, "cgateway-group", x->group->spec->name);
-    if (res->worker_pid) {
-        set_note(x->r, "cgateway-pid", res->worker_pid);
-        set_note(x->r, "cgateway-generation", res->generation);
-        set_note(x->r, "cgateway-queue-us", res->queue_us);
-        set_note(x->r, "cgateway-app-us",
-                 all > res->queue_us ? all - res->queue_us : 0);
-    }
-}
-
 static int died_early(const exchange *x)
 {
     return x->response.state == CGWM_RESPONSE_NONE && !x->response.client_gone
@@ -712,7 +691,7 @@ int cgwm_exchange_run(request_rec *r, const cgwm_group *group,
     cgwm_response_init(&x.response, r, x.inbox, x.outbox, group->spec->name);
     status = run_attempts(&x);
     cgw_buf_free(&x.request);
-    set_notes(&x);
+    cgwm_notes_set(r, &x.response, x.ended - x.begun);
     status = finish(&x, status);
     cgwm_inbox_close(x.inbox);
     return status;

@@ -170,6 +170,18 @@ def test_the_access_log_can_tell_who_served_and_how_long(httpd, ctl):
         assert 0 <= int(line[4]) < 60e6 and 0 < int(line[5]) < 60e6
 
 
+def test_an_error_document_does_not_hide_who_failed(httpd, ctl):
+    (httpd.root / "logs" / "sorry.html").write_text("sorry")
+    serve(httpd, f'CustomLog "{httpd.root}/logs/notes.txt" "%>s %{{cgateway-pid}}n"',
+          f'Alias /sorry "{httpd.root}/logs/sorry.html"', "ErrorDocument 500 /sorry",
+          "<Location /sorry>", "SetHandler None", "</Location>")
+    assert ctl("wait-ready").returncode == 0
+    answer = httpd.get("/fail")
+    assert (answer.status, answer.text) == (500, "sorry")
+    line = until(lambda: (httpd.root / "logs" / "notes.txt").read_text(), "the line")
+    assert line.split()[0] == "500" and int(line.split()[1]) in httpd.workers("a.example")
+
+
 def test_what_no_worker_served_has_no_such_notes(httpd, ctl):
     serve(httpd, f'CustomLog "{httpd.root}/logs/notes.txt" "%U %{{cgateway-pid}}n"')
     assert ctl("wait-ready").returncode == 0
