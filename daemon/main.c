@@ -142,6 +142,7 @@ void cgwd_supervisor_end(cgwd_supervisor *sup, const char *why, int httpd_ended)
         rmdir(sup->rundir); /* where the successor has ended before */
     }
     for_each_generation(sup, cgwd_generation_drain, why);
+    cgwd_admin_notify(sup);
     sup->end_timer.owner = sup;
     sup->end_timer.handle = handle_end_timeout;
     cgwd_timer_set(sup->loop, &sup->end_timer, CGWD_END_MS);

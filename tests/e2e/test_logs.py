@@ -12,7 +12,7 @@ import pytest
 
 from harness.ctl import Ctl
 from harness.httpd import until
-from harness.paths import BUILD
+from harness.paths import ASAN_OPTIONS, BUILD, PRELOAD
 
 APP = """
 import logging, logging.config, sys, threading
@@ -198,7 +198,8 @@ def test_the_handler_works_without_a_worker():
 import logging, cgateway
 logging.basicConfig(handlers=[cgateway.LogHandler()], level=logging.INFO)
 logging.info("hello"); logging.debug("not this")
-"""], env={"PYTHONPATH": str(BUILD / "cgateway")}, capture_output=True, text=True)
+"""], env={"PYTHONPATH": str(BUILD / "cgateway"), "LD_PRELOAD": PRELOAD,
+            "ASAN_OPTIONS": ASAN_OPTIONS}, capture_output=True, text=True)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "INFO:root:hello\n")
 
 
