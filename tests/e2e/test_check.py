@@ -136,6 +136,16 @@ def test_the_owner_may_check_and_nobody_else(site, ctl, as_root):
     assert ctl("check", "a.example", user=HTTPD_USER).returncode == REFUSED
 
 
+def test_status_of_a_group_shows_numbers_and_the_last_end(site, ctl):
+    site.expect_log("CGW0213")
+    site.get("/")
+    os.kill(site.workers("a.example")[0], 9)
+    until(lambda: ctl.group("a.example")["last_end"], "the end")
+    text = ctl("status", "a.example").stdout
+    assert "requests  " in text and "queued    0" in text and " MiB" in text
+    assert "was ended by signal 9" in text
+
+
 # ---- top --------------------------------------------------------------------------------
 
 def test_top_shows_rates(site, ctl):

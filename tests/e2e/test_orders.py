@@ -171,6 +171,36 @@ def test_restart_now_frees_a_group_that_hangs(site, ctl):
     assert site.get("/").status == 200
 
 
+def test_a_group_that_sleeps_takes_orders_too(httpd, ctl):
+    httpd.wsgi("info.wsgi", "CGatewayStart demand", "<Location /ready>",
+               "SetHandler cgateway-ready", "</Location>")
+    httpd.expect_log("CGW0121")
+    httpd.start()
+    until(lambda: ctl.group("a.example")["state"] == "asleep", "the configuration")
+    assert httpd.get("/ready").status == 200, "a request would wake it"
+    assert ctl("wait-ready").returncode == OK
+    assert ctl("stop", "a.example").returncode == OK
+    assert httpd.get("/").status == 503, "a request wakes what was stopped"
+    assert httpd.get("/ready").status == 503
+    assert ctl("start", "a.example").returncode == OK
+    assert httpd.get("/").status == 200
+    assert ctl.json("restart", "a.example")["generation"] == 2
+    assert ctl.json("reload", "a.example")["generation"] == 3
+    assert ctl.group("a.example")["state"] == "serving"
+
+
+def test_orders_that_cross_end_well(site, ctl):
+    """Whatever comes of them, the group serves when the last one says so."""
+    orders = [ctl.start(order, "a.example") for order in
+              ("reload", "restart", "reload", "stop", "restart", "start", "reload")]
+    for order in orders:
+        assert order.wait(120) in (OK, FAILED)
+    assert ctl("start", "a.example").returncode == OK
+    assert ctl("wait-ready", "a.example").returncode == OK
+    assert site.get("/").status == 200
+    until(lambda: len(ctl.group("a.example")["generations"]) == 1, "the others' end")
+
+
 def test_httpd_ends_while_a_group_restarts(site, ctl):
     held = Held(site)
     restart = ctl.start("restart", "a.example")
