@@ -13,8 +13,9 @@ import pytest
 import private_httpd
 from harness import interpreters
 from harness.httpd import until
-from harness.paths import AS_ROOT, EXAMPLES, PYTHON, ROOT
+from harness.paths import AS_ROOT, EXAMPLES, PRELOAD, PYTHON, ROOT
 
+pytestmark = pytest.mark.skipif(bool(PRELOAD), reason="about texts, not about memory")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.M | re.S)
 # What the texts have, and this machine has in its place.

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from harness.httpd import until
-from harness.paths import AS_ROOT, APPS, HTTPD_MODULES, PATIENCE, ROOT
+from harness.paths import AS_ROOT, APPS, HTTPD_MODULES, PATIENCE, PRELOAD, ROOT
 
 sys.path.insert(0, str(ROOT / "worker"))
 from cgateway.migrate import tables  # noqa: E402
@@ -19,8 +19,9 @@ from cgateway.migrate.reading import options_of, words_of  # noqa: E402
 
 CONVERTER = ROOT / "tools" / "mod_wsgi-to-cgateway"
 MOD_WSGI = HTTPD_MODULES / "mod_wsgi.so"
-needs_mod_wsgi = pytest.mark.skipif(not MOD_WSGI.exists(),
-                                    reason="libapache2-mod-wsgi-py3 is not installed")
+needs_mod_wsgi = pytest.mark.skipif(
+    bool(PRELOAD) or not MOD_WSGI.exists(),
+    reason="libapache2-mod-wsgi-py3 is not installed, or is no friend of sanitizers")
 OTHER_USER = "daemon"
 
 SITES = """\
