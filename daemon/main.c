@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -233,6 +234,17 @@ static void forget_control_groups(cgwd_supervisor *sup)
     }
 }
 
+/* Those that the sweep has ended. */
+static void forget_processes(cgwd_supervisor *sup)
+{
+    for (apr_hash_index_t *i = apr_hash_first(NULL, sup->processes); i;
+         i = apr_hash_next(i)) {
+        void *proc;
+        apr_hash_this(i, NULL, NULL, &proc);
+        free(proc);
+    }
+}
+
 int main(int argc, char **argv)
 {
     cgwd_supervisor *sup;
@@ -261,6 +273,7 @@ int main(int argc, char **argv)
                  "hang in the kernel");
     }
     forget_control_groups(sup);
+    forget_processes(sup);
     cgwd_loop_destroy(sup->loop);
     apr_terminate();
     return 0;

@@ -584,6 +584,9 @@ def test_every_interpreter_serves(python):
     assert g.ask("/file", QUERY_STRING="plain",
                  flags=h.SENDFILE).body == CONTENT
     assert g.ask("/crash").fail[0] == EXCEPTION
+    kind, text = ask_with_deadline(g, "/hang", 300).finish().fail
+    assert kind == TIMEOUT and "in hang" in text and "_process.py" not in text
+    assert g.hear(g.worker_control)[0] == h.OVERDUE
     g.drain()
     assert g.stop() == 0
     assert "Fatal" not in g.log()
