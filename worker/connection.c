@@ -35,7 +35,8 @@ void cgww_connection_open(struct cgww_connection *conn, int fd)
 {
     pthread_mutex_lock(&conn->lock);
     conn->fd = fd;
-    conn->halfway = conn->cut = conn->repeatable = false;
+    conn->halfway = conn->cut = false;
+    atomic_store(&conn->repeatable, false);
     atomic_store(&conn->claim, CGWW_CLAIM_NONE);
     pthread_mutex_unlock(&conn->lock);
     conn->start = conn->end = 0;
@@ -485,7 +486,7 @@ enum cgww_cut cgww_connection_return(struct cgww_connection *conn,
     if (pthread_mutex_trylock(&conn->lock) != 0) {
         return CGWW_CUT_BUSY;
     }
-    if (is_at(conn, started)
+    if (is_at(conn, started) && atomic_load(&conn->repeatable)
         && atomic_compare_exchange_strong(&conn->claim, &none,
                                           CGWW_CLAIM_RETURNED)) {
         rv = cut_off(conn, CGW_FAIL_RETURNED, "", 0);

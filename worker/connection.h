@@ -41,7 +41,7 @@ struct cgww_connection {
     pthread_mutex_t lock;
     bool halfway;               /* in the middle of a frame */
     bool cut;                   /* by the watchdog */
-    bool repeatable;            /* its request may be returned, until: */
+    atomic_bool repeatable;     /* its request may be returned, until: */
     atomic_int claim;           /* enum cgww_claim */
 };
 

@@ -298,11 +298,14 @@ static void test_a_request_is_either_run_or_returned(void **state)
     struct cgw_slot slot;
 
     begin_request(f, &slot);
+    assert_int_equal(cgww_connection_return(&f->conn, 7), CGWW_CUT_OVER);
+    f->conn.repeatable = true;
     assert_true(cgww_connection_claim(&f->conn));
     assert_int_equal(cgww_connection_return(&f->conn, 7), CGWW_CUT_OVER);
     assert_false(cgww_connection_gone(&f->conn));
 
     cgww_connection_open(&f->conn, f->conn.fd); /* the next one */
+    f->conn.repeatable = true;
     assert_int_equal(cgww_connection_return(&f->conn, 7), CGWW_CUT_TOLD);
     assert_false(cgww_connection_claim(&f->conn));
     assert_int_equal(received_failure(f), CGW_FAIL_RETURNED);
