@@ -72,7 +72,9 @@ int cgwd_group_is_ready(const cgwd_group *group)
 static void start(cgwd_group *group)
 {
     group->restarting = 0;
-    cgwd_timer_clear(group->sup->loop, &group->retry);
+    if (!group->retiring) { /* its end stays set */
+        cgwd_timer_clear(group->sup->loop, &group->retry);
+    }
     cgwd_demand_wake(&group->demand);
     cgwd_trigger_rest(&group->trigger);
     cgwd_generation_start(group, group->spec);

@@ -4,6 +4,7 @@
 import concurrent.futures
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -110,6 +111,23 @@ def test_a_sleeper_is_told_that_it_has_to_start(httpd, site, marks):
     httpd.wsgi("process.wsgi", f'CGatewayEnv MARKS "{marks}"', "CGatewayStart boot")
     httpd.graceful()
     httpd.wait_log("ready -> serving")
+
+
+def test_a_sleeper_that_is_no_longer_configured_goes_though_a_request_wakes_it(
+        httpd, site, as_root):
+    """A child of the former configuration may still ask; then the group ends."""
+    site("CGatewayStart demand")
+    httpd.wsgi("process.wsgi", f'CGatewayEnv MARKS "{httpd.root}/marks"',
+               name="b.example")
+    del httpd.parts[f"a.example:{httpd.port}"]
+    httpd.graceful()
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(str(httpd.root / "run" / "a.example.sock"))
+        httpd.wait_log("a request wakes it")
+        until(lambda: httpd.group_processes("a.example"), "it to start")
+    names = lambda: {g["name"] for g in Ctl(httpd).json("status")["groups"]}
+    until(lambda: names() == {"b.example"}, "the group to go")
+    assert httpd.group_processes("a.example") == []
 
 
 def test_a_sleeper_that_cannot_start_answers_and_tries_again(httpd, site, marks):
