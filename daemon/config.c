@@ -203,6 +203,7 @@ static int commit(cgwd_config *config, const struct cgw_message *msg)
         return EINVAL;
     }
     sup->log = config->log;
+    sup->successor_serves = 0; /* one that did not come about */
     sup->httpd_uid = config->httpd_uid;
     config->log = -1;
     mark_unseen(sup);

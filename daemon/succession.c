@@ -105,7 +105,12 @@ void cgwd_succession_take(cgwd_supervisor *sup, int value)
     if (value == CGW_SUCCEEDED_SHARED || value == CGW_SUCCEEDED_APART) {
         begin(sup, value);
     }
-    else if (value == CGW_SUCCESSOR_SERVES && sup->succeeded) {
+    else if (value == CGW_SUCCESSOR_SERVES) {
+        /* Where every group sleeps it has nothing to wait for, and is quicker
+         * than httpd's parent. */
+        sup->successor_serves = 1;
+    }
+    if (sup->succeeded && sup->successor_serves) {
         drain_all(sup);
     }
 }

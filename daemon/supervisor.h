@@ -32,6 +32,7 @@ typedef struct cgwd_supervisor {
     pid_t parent;               /* httpd's */
     int predecessor;            /* CGW_PREDECESSOR_FD, -1: none (any more) */
     int succeeded;              /* CGW_SUCCEEDED_*; 0: no other takes over */
+    int successor_serves;       /* it said so before we knew of it */
     cgwd_timer sampler;         /* sampler.c */
     int ending;
     struct cgwd_check *checks;  /* that run (check.c) */

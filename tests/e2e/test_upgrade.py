@@ -136,6 +136,26 @@ def test_a_newer_supervisor_of_the_same_protocol_takes_over(httpd):
     assert (httpd.root / "run/a.example.sock").stat().st_ino == inode
 
 
+@pytest.mark.parametrize("version", ["same", "other"])
+def test_a_sleeping_group_is_handed_over(httpd, other, version):
+    """Both supervisors watch its socket for a moment; a request wakes one of them, or
+    both, and is answered. Between the installation of another version and graceful
+    nothing can be started: no request comes then."""
+    lines = ("CGatewayStart demand", "CGatewayIdleTimeout 1s")
+    httpd.wsgi(httpd.app("plain.wsgi", APP), *lines)
+    httpd.start()
+    for build in (other, BUILD) if version == "other" else (BUILD, BUILD):
+        former = supervisors(httpd)
+        install(httpd, build, *(["cgateway/cgatewayd"] if version == "same" else []))
+        httpd.graceful()
+        with OpenLoop(httpd.port, [("a.example", "/")], 5) as load:
+            until(lambda f=former: not f & supervisors(httpd), "the former one to end")
+            until(lambda n=load: len(n.outcomes) > 10, "the load")
+        assert [o for o in load.failures() if o.error != "stale"] == []
+        until(lambda: httpd.group_processes("a.example") == [], "it to sleep")
+    assert httpd.get().status == 200
+
+
 @pytest.mark.parametrize("how", ["stop", "restart", "kill_parent"])
 def test_the_end_of_httpd_during_an_upgrade_is_the_end_of_all(httpd, other, how):
     """After the test nothing may be left of either version."""
