@@ -46,6 +46,8 @@ typedef struct cgwd_generation {
     cgwd_wishes wishes;         /* of its processes: files to be watched */
     cgwd_memory memory;
     cgwd_timer refill;
+    int mourned;                /* a death is in the log since the last refill */
+    unsigned unmourned;         /* those that are not */
     cgwd_backoff backoff;       /* of replacing its processes */
     struct cgwd_generation *next;         /* in its group, newest first */
     struct cgwd_generation *next_waiting;

@@ -77,20 +77,22 @@ static void sweep_sockets(const char *rundir)
 }
 
 /* A successor must not wait for our workers: sockets and lock go first. The
- * directory is ours alone, by the lock. */
+ * directory is ours alone, by the lock; unless it is another one by now. */
 static void give_up_rundir(cgwd_supervisor *sup)
 {
+    const char *path = apr_pstrcat(sup->pool, sup->rundir, "/lock", NULL);
+    struct stat ours, there;
+
     give_up_sockets(sup);
-    if (sup->lock >= 0) {
-        sweep_sockets(sup->rundir);
-    }
     cgwd_admin_unlink(sup);
-    if (sup->lock >= 0) {
-        unlink(apr_pstrcat(sup->pool, sup->rundir, "/lock", NULL));
+    if (fstat(sup->lock, &ours) == 0 && stat(path, &there) == 0
+        && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino) {
+        sweep_sockets(sup->rundir);
+        unlink(path);
         rmdir(sup->rundir);
-        close(sup->lock);
-        sup->lock = -1;
     }
+    close(sup->lock);
+    sup->lock = -1;
 }
 
 /* One directory changes faster than the loop reads; at most a line a minute. */
@@ -135,7 +137,7 @@ void cgwd_supervisor_end(cgwd_supervisor *sup, const char *why, int httpd_ended)
     }
     sup->ending = 1;
     cgwd_log(sup->log, CGWD_NOTICE, "ending: %s", why);
-    if (httpd_ended) {
+    if (httpd_ended || sup->succeeded == CGW_SUCCEEDED_ELSEWHERE) {
         give_up_rundir(sup);
     }
     else if (sup->succeeded) {

@@ -18,6 +18,7 @@
 #include "check.h"
 #include "group.h"
 #include "jitter.h"
+#include "obituary.h"
 #include "output.h"
 #include "overdue.h"
 #include "spawn.h"
@@ -702,55 +703,6 @@ void cgwd_process_retire(cgwd_process *proc, const char *why)
 
 /* ---- death -------------------------------------------------------------- */
 
-static void describe_end(char *out, size_t size, int status)
-{
-    if (WIFSIGNALED(status)) {
-        snprintf(out, size, "was ended by signal %d (%s)%s", WTERMSIG(status),
-                 strsignal(WTERMSIG(status)),
-                 WCOREDUMP(status) ? ", core dumped" : "");
-    }
-    else {
-        snprintf(out, size, "exited with code %d", WEXITSTATUS(status));
-    }
-}
-
-/* In few words; how it ended by itself, or NULL. */
-static const char *cause_of_end(const cgwd_process *proc, const char *by_itself)
-{
-    if (proc->leaving || by_itself) {
-        return proc->leaving ? proc->leaving : by_itself;
-    }
-    switch (proc->generation->state) {
-    case CGWD_GENERATION_DRAINING: return "reload or stop";
-    case CGWD_GENERATION_FAILED: return "failed or abandoned start";
-    default: return "killed by the supervisor";
-    }
-}
-
-static void write_obituary(cgwd_process *proc, int status)
-{
-    int expected = proc->state == CGWD_PROCESS_DRAINING || proc->killed
-                   || proc->generation->state == CGWD_GENERATION_FAILED;
-    char end[128];
-
-    describe_end(end, sizeof(end), status);
-    cgwd_ends_add(&proc->generation->group->ends, proc->pid,
-                  cause_of_end(proc, expected ? NULL : end), proc->last_words);
-    if (expected) {
-        if (is_verbose(proc)) {
-            cgwd_log(log_of(proc), CGWD_INFO, "%s/%u pid %ld %s", name_of(proc),
-                     proc->generation->number, (long)proc->pid, end);
-        }
-        return;
-    }
-    cgwd_log(log_of(proc), CGWD_ERROR, CGW_LOGNO(0213)
-             "%s: %s pid %ld %s while %s; its requests are lost, another takes "
-             "its place. Last words: %s", name_of(proc),
-             proc->state == CGWD_PROCESS_TEMPLATE ? "template" : "worker",
-             (long)proc->pid, end, state_names[proc->state],
-             proc->last_words[0] ? proc->last_words : "(none)");
-}
-
 void cgwd_process_reaped(cgwd_supervisor *sup, pid_t pid, int status)
 {
     cgwd_process *proc = apr_hash_get(sup->processes, &pid, sizeof(pid));
@@ -768,6 +720,6 @@ void cgwd_process_reaped(cgwd_supervisor *sup, pid_t pid, int status)
         cgwd_output_read(proc);
     }
     cgwd_output_end(proc);
-    write_obituary(proc, status);
+    cgwd_obituary_write(proc, status);
     bury(proc);
 }

@@ -97,6 +97,7 @@ static void handle_refill(cgwd_timer *timer)
 {
     cgwd_generation *gen = timer->owner;
 
+    gen->mourned = 0;
     if (cgwd_generation_is_alive(gen)) {
         cgwd_staff_fill(gen);
     }

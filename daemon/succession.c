@@ -59,7 +59,7 @@ void cgwd_succession_check(cgwd_supervisor *sup)
  * may still come. */
 static void drain_all(cgwd_supervisor *sup)
 {
-    int64_t delay = sup->succeeded == CGW_SUCCEEDED_APART ? CGWD_RETIRE_MS : 0;
+    int64_t delay = sup->succeeded == CGW_SUCCEEDED_SHARED ? 0 : CGWD_RETIRE_MS;
 
     cgwd_timer_clear(sup->loop, &sup->end_timer);
     for (apr_hash_index_t *i = apr_hash_first(NULL, sup->groups); i;
@@ -99,11 +99,17 @@ static void begin(cgwd_supervisor *sup, int how)
 
 void cgwd_succession_take(cgwd_supervisor *sup, int value)
 {
+    int how = value & ~CGW_SUCCEEDED_NOW;
+
     if (sup->ending) {
         return;
     }
-    if (value == CGW_SUCCEEDED_SHARED || value == CGW_SUCCEEDED_APART) {
-        begin(sup, value);
+    if (how == CGW_SUCCEEDED_SHARED || how == CGW_SUCCEEDED_APART
+        || how == CGW_SUCCEEDED_ELSEWHERE) {
+        begin(sup, how);
+        if (how != value) {
+            cgwd_supervisor_end(sup, "httpd restarts", 0);
+        }
     }
     else if (value == CGW_SUCCESSOR_SERVES) {
         /* Where every group sleeps it has nothing to wait for, and is quicker
@@ -118,8 +124,7 @@ void cgwd_succession_take(cgwd_supervisor *sup, int value)
 void cgwd_succession_group_gone(cgwd_supervisor *sup)
 {
     if (sup->succeeded && apr_hash_count(sup->groups) == 0) {
-        cgwd_log(sup->log, CGWD_NOTICE, "the former supervisor (pid %ld) ends: "
-                 "its requests are finished", (long)getpid());
-        cgwd_loop_stop(sup->loop);
+        cgwd_supervisor_end(sup, "the former supervisor, its requests are "
+                            "finished", 0);
     }
 }

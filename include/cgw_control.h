@@ -108,7 +108,9 @@ enum cgw_succession {
     CGW_SUCCEEDED_SHARED = 1,   /* from httpd's parent: another one listens on */
     CGW_SUCCEEDED_APART = 2,    /* the same sockets, or on others. Serve on; the
                                    end of the control channel means nothing */
-    CGW_SUCCESSOR_SERVES = 3    /* from that one: drain, then end */
+    CGW_SUCCESSOR_SERVES = 3,   /* from that one: drain, then end */
+    CGW_SUCCEEDED_ELSEWHERE = 4, /* as apart, and in another runtime directory */
+    CGW_SUCCEEDED_NOW = 0x100   /* with one of those: end at once */
 };
 
 /* The supervisor's question to a process whose import takes too long: it writes

@@ -87,8 +87,8 @@ static int no_connection(exchange *x, int err)
     }
     apr_table_setn(x->r->err_headers_out, "Retry-After", CGWM_RETRY_AFTER);
     ap_log_rerror(APLOG_MARK, APLOG_ERR, err, x->r, CGW_LOGNO(0130)
-                  "%s: cannot connect to %s: restart httpd if the file is gone; "
-                  "the error log tells why", x->group->spec->name,
+                  "%s: cannot connect to %s; if that file is gone, \"apachectl "
+                  "graceful\" makes it anew", x->group->spec->name,
                   x->group->address.sun_path);
     return HTTP_SERVICE_UNAVAILABLE;
 }
@@ -689,6 +689,7 @@ int cgwm_exchange_run(request_rec *r, const cgwm_group *group,
     x.inbox = cgwm_inbox_create(r);
     x.outbox = create_outbox(r);
     cgwm_response_init(&x.response, r, x.inbox, x.outbox, group->spec->name);
+    x.response.tally = group->tally;
     status = run_attempts(&x);
     cgw_buf_free(&x.request);
     cgwm_notes_set(r, &x.response, x.ended - x.begun);

@@ -269,9 +269,18 @@ static void take_log(cgwm_response *res, const uint8_t *payload, size_t len)
     cgwm_log_lines(res->r, level, res->group, (const char *)payload + 1, len - 1);
 }
 
+/* A site that does not start has one line a second, however many ask for it. */
+static int is_worth_a_line(const cgwm_response *res, unsigned kind)
+{
+    return kind != CGW_FAIL_UNAVAILABLE || !res->tally
+           || cgwm_tally_count(res->tally, CGWM_TALLY_UNAVAILABLE) > 0;
+}
+
 static void take_fail(cgwm_response *res, const uint8_t *payload, size_t len)
 {
     unsigned kind = len > 0 ? payload[0] : 0;
+    const char *text = len > 1 ? (const char *)payload + 1 : "";
+    size_t text_len = len > 1 ? len - 1 : 0;
 
     if ((kind == CGW_FAIL_LATE || kind == CGW_FAIL_RETURNED)
         && res->state == CGWM_RESPONSE_NONE) {
@@ -288,13 +297,18 @@ static void take_fail(cgwm_response *res, const uint8_t *payload, size_t len)
         apr_table_setn(res->r->err_headers_out, "Retry-After",
                        CGWM_RETRY_AFTER);
     }
-    ap_log_rerror(APLOG_MARK, level, 0, res->r, CGW_LOGNO(0121)
-                  "%s: %s: \"%s\"", res->group, cgw_fail_name(kind),
-                  res->r->the_request);
-    if (len > 1) {
-        const char *text = (const char *)payload + 1;
-        cgwm_log_lines(res->r, level, res->group, text, strnlen(text, len - 1));
-        cgwm_debug_note(&res->note, cgw_fail_name(kind), text, len - 1, res->r->pool);
+    if (is_worth_a_line(res, kind)) {
+        ap_log_rerror(APLOG_MARK, level, 0, res->r, CGW_LOGNO(0121)
+                      "%s: %s: \"%s\"", res->group, cgw_fail_name(kind),
+                      res->r->the_request);
+        if (text_len > 0) {
+            cgwm_log_lines(res->r, level, res->group, text,
+                           strnlen(text, text_len));
+        }
+    }
+    if (text_len > 0) {
+        cgwm_debug_note(&res->note, cgw_fail_name(kind), text, text_len,
+                        res->r->pool);
     }
     fail(res, cgw_fail_status(kind));
     res->client_gone |= kind == CGW_FAIL_ABORTED && !res->body_broken;

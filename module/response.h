@@ -10,6 +10,7 @@
 #include "debug.h"
 #include "inbox.h"
 #include "outbox.h"
+#include "tally.h"
 #include "sendfile.h"
 
 /* Of a 503 that the gateway answers, in seconds. */
@@ -25,6 +26,7 @@ enum cgwm_response_state {
 typedef struct cgwm_response {
     request_rec *r;
     cgwm_inbox *inbox;
+    cgwm_tally *tally;          /* of its group; NULL: none */
     const char *group;
     cgwm_outbox *outbox;     /* to be passed on */
     apr_bucket_brigade *bb;  /* being passed on */

@@ -98,6 +98,11 @@ static int is_file(int fd, const char *path)
            && a.st_dev == b.st_dev;
 }
 
+int cgwm_rundir_is_there(const cgwm_rundir *dir, apr_pool_t *ptemp)
+{
+    return is_file(dir->lock, apr_pstrcat(ptemp, dir->path, "/lock", NULL));
+}
+
 static apr_status_t try_lock(int *out, const char *dir, apr_pool_t *ptemp)
 {
     const char *path = apr_pstrcat(ptemp, dir, "/lock", NULL);

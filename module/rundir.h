@@ -22,6 +22,9 @@ const char *cgwm_rundir_path(const cgwm_rundir *dir);
 int cgwm_rundir_lock_fd(const cgwm_rundir *dir);
 /* listening socket of a group, -1 where there is none */
 int cgwm_rundir_socket(const cgwm_rundir *dir, const char *group);
+/* Whether the directory is still the one that was locked; somebody may have
+ * removed it. */
+int cgwm_rundir_is_there(const cgwm_rundir *dir, apr_pool_t *ptemp);
 /* Close every descriptor, in an httpd child. */
 void cgwm_rundir_close(cgwm_rundir *dir);
 

@@ -322,16 +322,17 @@ static int is_outdated(const supervisor *sup, apr_pool_t *ptemp)
 }
 
 /* It serves on until the new one does, or ends at once. */
-static void dismiss(const supervisor *former, int commit)
+static void dismiss(const supervisor *former, int commit, int elsewhere)
 {
     int apart = strcmp(former->sockets, CGW_WIRE_SOCKET) != 0;
-    union sigval value = {.sival_int = apart ? CGW_SUCCEEDED_APART
-                                             : CGW_SUCCEEDED_SHARED};
+    union sigval value = {.sival_int = elsewhere ? CGW_SUCCEEDED_ELSEWHERE
+                                       : apart   ? CGW_SUCCEEDED_APART
+                                                 : CGW_SUCCEEDED_SHARED};
 
-    sigqueue(former->pid, CGW_SUCCESSION_SIGNAL, value);
     if (commit == CGW_COMMIT_RESTART) {
-        kill(former->pid, SIGTERM);
+        value.sival_int |= CGW_SUCCEEDED_NOW;
     }
+    sigqueue(former->pid, CGW_SUCCESSION_SIGNAL, value);
     close(former->control);
 }
 
@@ -339,18 +340,21 @@ static void dismiss(const supervisor *former, int commit)
  * one goes on where it cannot. */
 static apr_status_t replace_supervisor(supervisor *sup, server_rec *s,
                                        const apr_array_header_t *groups,
-                                       int commit, apr_pool_t *ptemp)
+                                       int commit, int elsewhere,
+                                       apr_pool_t *ptemp)
 {
     supervisor former = *sup;
     apr_status_t rv;
 
-    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "mod_cgateway was upgraded or "
-                 "replaced: another supervisor starts, and every group with it; "
-                 "the former one (pid %ld) serves until then",
-                 (long)former.pid);
+    if (!elsewhere) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "mod_cgateway was upgraded "
+                     "or replaced: another supervisor starts, and every group "
+                     "with it; the former one (pid %ld) serves until then",
+                     (long)former.pid);
+    }
     rv = start_and_configure(sup, s, groups, former.pid, ptemp);
     if (rv == APR_SUCCESS) {
-        dismiss(&former, commit);
+        dismiss(&former, commit, elsewhere);
         let_end(sup, former.pid);
         return rv;
     }
@@ -362,13 +366,13 @@ static apr_status_t replace_supervisor(supervisor *sup, server_rec *s,
 /* Gives the running supervisor the configuration; one that is gone or does
  * not answer is replaced, once. */
 static apr_status_t configure(supervisor *sup, server_rec *s, int commit,
-                              apr_pool_t *ptemp)
+                              int elsewhere, apr_pool_t *ptemp)
 {
     apr_array_header_t *groups = list_groups(s, ptemp);
     apr_status_t rv;
 
-    if (sup->pid > 0 && is_outdated(sup, ptemp)) {
-        return replace_supervisor(sup, s, groups, commit, ptemp);
+    if (sup->pid > 0 && (elsewhere || is_outdated(sup, ptemp))) {
+        return replace_supervisor(sup, s, groups, commit, elsewhere, ptemp);
     }
     if (sup->pid > 0) {
         rv = send_config(sup, s, groups, commit, ptemp);
@@ -420,7 +424,7 @@ static void maintain(int reason, void *data, apr_wait_t status)
                  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     sup->pid = 0;
     apr_pool_create(&ptemp, sup->pool);
-    configure(sup, s, CGW_COMMIT_GRACEFUL, ptemp);
+    configure(sup, s, CGW_COMMIT_GRACEFUL, 0, ptemp);
     apr_pool_destroy(ptemp);
     watch(sup, s->process->pconf);
 }
@@ -445,30 +449,52 @@ static int commit_kind(void)
                                      : CGW_COMMIT_GRACEFUL;
 }
 
-static void let_go(supervisor *sup)
+/* The directory that is left, or NULL: CGatewayRuntimeDir is another one now, or
+ * somebody removed it. Everything starts anew in the new one. */
+static cgwm_rundir *leave_rundir(supervisor *sup, server_rec *s,
+                                 apr_pool_t *ptemp)
 {
-    close_control(sup);
-    if (sup->pid > 0) {
-        let_end(sup, sup->pid);
-        sup->pid = 0;
+    const char *path = cgwm_runtime_dir(s, ptemp), *former;
+    cgwm_rundir *left = sup->rundir;
+
+    if (!left) {
+        return NULL;
     }
+    former = cgwm_rundir_path(left);
+    if (strcmp(former, path) != 0) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "the runtime directory "
+                     "moves from %s to %s: every group starts anew", former,
+                     path);
+    }
+    else if (!cgwm_rundir_is_there(left, ptemp)) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CGW_LOGNO(0183)
+                     "the runtime directory %s was removed, or replaced, while "
+                     "httpd ran: it is made anew, and every group starts anew",
+                     path);
+    }
+    else {
+        return NULL;
+    }
+    sup->rundir = NULL;
+    return left;
 }
 
-/* CGatewayRuntimeDir is another one now. The former supervisor cleans up its
- * directory and ends; everything starts anew in the other one. */
-static void leave_rundir(supervisor *sup, server_rec *s, apr_pool_t *ptemp)
+static apr_status_t apply_config(supervisor *sup, server_rec *s,
+                                 apr_pool_t *ptemp)
 {
-    const char *path = cgwm_runtime_dir(s, ptemp);
+    cgwm_rundir *left = leave_rundir(sup, s, ptemp);
+    apr_status_t rv = cgwm_rundir_prepare(&sup->rundir, s, ptemp, sup->pool);
 
-    if (!sup->rundir || strcmp(cgwm_rundir_path(sup->rundir), path) == 0) {
-        return;
+    if (rv == APR_SUCCESS) {
+        rv = configure(sup, s, commit_kind(), left != NULL, ptemp);
     }
-    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "the runtime directory moves "
-                 "from %s to %s: every group starts anew",
-                 cgwm_rundir_path(sup->rundir), path);
-    let_go(sup);
-    cgwm_rundir_close(sup->rundir);
-    sup->rundir = NULL;
+    if (left && sup->rundir) {
+        cgwm_rundir_close(left);
+    }
+    else if (left) {
+        sup->rundir = left;
+    }
+    return rv;
 }
 
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
@@ -492,11 +518,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     if (apr_hash_count(cgwm_server_conf_get(s)->groups) == 0 && !sup->rundir) {
         return OK;
     }
-    leave_rundir(sup, s, ptemp);
-    rv = cgwm_rundir_prepare(&sup->rundir, s, ptemp, sup->pool);
-    if (rv == APR_SUCCESS) {
-        rv = configure(sup, s, commit_kind(), ptemp);
-    }
+    rv = apply_config(sup, s, ptemp);
     watch(sup, pconf);
     watch_former(sup, pconf);
     /* Failing here ends httpd. At start that is right; a running httpd serves

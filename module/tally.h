@@ -10,6 +10,7 @@
 enum cgwm_tally_kind {
     CGWM_TALLY_FULL,        /* refused: the queue was full */
     CGWM_TALLY_LATE,        /* refused: waited too long */
+    CGWM_TALLY_UNAVAILABLE, /* refused: no worker could be started */
     CGWM_TALLY_KINDS
 };
 

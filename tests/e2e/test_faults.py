@@ -4,7 +4,6 @@ else notices."""
 
 import contextlib
 import os
-import resource
 import signal
 import subprocess
 import time
@@ -15,7 +14,6 @@ from harness.ctl import Ctl
 from harness.httpd import until
 from harness.lasting import BROKEN_OFF, Requests
 from harness.openloop import OpenLoop
-from harness.paths import AS_ROOT, HTTPD_USER, PATIENCE, soak
 
 
 @pytest.fixture

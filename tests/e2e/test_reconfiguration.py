@@ -10,7 +10,7 @@ import pytest
 
 from harness.httpd import until
 from harness.openloop import OpenLoop
-from harness.paths import AS_ROOT, HTTPD_USER, PYTHON, soak
+from harness.paths import HTTPD_USER, PYTHON, soak
 
 # Tells who answers, after as many seconds as the query says.
 APP = """\

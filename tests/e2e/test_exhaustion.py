@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Descriptors, processes, disks, files and the clock: what is short or gone costs what
+needs it, and comes back when it is there again."""
+
+import contextlib
+import os
+import pwd
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness.ctl import Ctl
+from harness.httpd import until
+from harness.lasting import Requests
+from harness.openloop import OpenLoop
+from harness.paths import AS_ROOT, HTTPD_USER, PRELOAD
+
+
+@pytest.fixture
+def site(httpd, marks):
+    """Starts the application, and waits for its workers."""
+    def start(*lines):
+        httpd.wsgi("faults.wsgi", f'CGatewayEnv MARKS "{marks}"', *lines)
+        httpd.start()
+        until(lambda: len(httpd.workers("a.example")) == 2, "all workers")
+        return set(httpd.workers("a.example"))
+    return start
+
+
+@contextlib.contextmanager
+def load(httpd, rate=50, path="/quick", host="a.example"):
+    with OpenLoop(httpd.port, [(host, path)], rate) as running:
+        until(lambda: len(running.outcomes) > rate, "the load before")
+        yield running
+        seen = len(running.outcomes)
+        until(lambda: len(running.outcomes) > seen + rate, "the load behind")
+    print(f"\n{running.summary()}; p99 {running.latency(.99):.4f} max "
+          f"{running.latency():.4f} s")
+
+
+def prlimit(pid, what, soft):
+    """Sets a soft limit of a process, as its user: for another one that takes a
+    privilege which root in a container may lack."""
+    account = pwd.getpwuid(os.stat(f"/proc/{pid}").st_uid)
+    switch = dict(user=account.pw_name, group=account.pw_gid, extra_groups=[]) \
+        if AS_ROOT else {}
+    subprocess.run(["prlimit", "--pid", str(pid), f"--{what}={soft}:"], check=True,
+                   **switch)
+
+
+@contextlib.contextmanager
+def limited(pid, what, soft):
+    """A process with a lower limit, for a while."""
+    number = getattr(resource, f"RLIMIT_{what.upper()}")
+    with open(f"/proc/{pid}/limits", encoding="ascii") as table:
+        row = next(r for r in table if r.startswith(LIMITS[number]))
+    former = row[len(LIMITS[number]):].split()[0]
+    prlimit(pid, what, soft)
+    try:
+        yield
+    finally:
+        if os.path.exists(f"/proc/{pid}"):
+            prlimit(pid, what, former)
+
+
+LIMITS = {resource.RLIMIT_NPROC: "Max processes", resource.RLIMIT_NOFILE: "Max open files",
+          resource.RLIMIT_FSIZE: "Max file size"}
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def template(httpd):
+    return next(p["pid"] for p in
+                Ctl(httpd).group("a.example")["generations"][0]["processes"]
+                if p["state"] == "template")
+
+
+def lines(httpd, text, name="a.example"):
+    return sum(text in line for line in httpd.log(name).splitlines())
+
+
+# ---- processes, descriptors --------------------------------------------------------
+
+def test_a_fork_that_fails_is_tried_again_and_costs_nothing(httpd, site, as_root):
+    """The template's user may have no more processes. Root is not bound by that limit,
+    so the template must have another user."""
+    httpd.expect_log("CGW0213", "CGW0413", "CGW0211", r"\] a\.example: ", "CGW0132")
+    victim = min(site())
+    with load(httpd) as running:
+        with limited(template(httpd), "nproc", 0):
+            began = time.monotonic()
+            os.kill(victim, signal.SIGKILL)
+            until(lambda: lines(httpd, "CGW0413") >= 3, "three attempts")
+            took = time.monotonic() - began
+        until(lambda: len(httpd.workers("a.example")) == 2, "the other worker")
+    assert running.failures() == []
+    assert took >= 2.9, "the attempts are 0, 1 and 2 s apart"
+
+
+def test_a_supervisor_without_descriptors_goes_on_and_recovers(httpd, site):
+    httpd.expect_log("CGW0213", "CGW0212", "CGW0132")
+    victim = min(site())
+    supervisor = httpd.supervisor()
+    with load(httpd) as running:
+        with limited(supervisor, "nofile", descriptors(supervisor) - 2):
+            os.kill(victim, signal.SIGKILL)
+            httpd.wait_log("CGW0212.*Too many open files")
+        until(lambda: len(httpd.workers("a.example")) == 2, "the other worker")
+    assert running.failures() == []
+    assert httpd.supervisor() == supervisor
+
+
+def test_a_graceful_restart_while_the_supervisor_has_no_descriptors(httpd, site):
+    """It cannot take the configuration: httpd's parent starts another one."""
+    httpd.expect_log("CGW02", "CGW0102", "CGW0104", "CGW0213", "CGW0132")
+    site()
+    supervisor = httpd.supervisor()
+    with load(httpd) as running:
+        with limited(supervisor, "nofile", descriptors(supervisor) - 2):
+            httpd.graceful()
+        until(lambda: len(httpd.workers("a.example")) == 2, "two workers")
+    assert [o for o in running.failures() if o.error != "stale"] == []
+
+
+def test_a_worker_without_descriptors_leaves_requests_to_the_others(httpd, site):
+    httpd.expect_log("CGW0402", r"\] a\.example: ")
+    victim = min(site())
+    with load(httpd) as running:
+        with limited(victim, "nofile", descriptors(victim) - 2):
+            httpd.wait_log("CGW0402")
+            seen = len(running.outcomes)
+            began = time.monotonic()
+            until(lambda: len(running.outcomes) > seen + 100, "the load meanwhile")
+            said = lines(httpd, "CGW0402")
+            assert said <= 2 + time.monotonic() - began
+    assert running.failures() == []
+
+
+# ---- disks and files ----------------------------------------------------------------
+
+def test_full_disks_of_the_logs_cost_the_logs_alone(httpd, marks):
+    """/dev/full says what a full disk says: a flood of output, a broken deploy and a
+    dead worker, with every error log full."""
+    vhost = f'CGatewayEnv MARKS "{marks}"'
+    httpd.wsgi("faults.wsgi", vhost, "ErrorLog /dev/full")
+    httpd.main("ErrorLog /dev/full")
+    httpd.write_config()
+    text = httpd.config.read_text()
+    start(httpd, re.sub(r'ErrorLog "[^"]*(main|a\.example)\.log"', "ErrorLog /dev/full",
+                        text))
+    workers = set(until(lambda: len(w := httpd.workers("a.example")) == 2 and w,
+                        "two workers"))
+    with load(httpd) as running, load(httpd, path="/print"):
+        os.kill(min(workers), signal.SIGKILL)
+        until(lambda: len(set(httpd.workers("a.example")) - {min(workers)}) == 2,
+              "the other worker")
+        httpd.app("faults.wsgi", "raise RuntimeError('bad deploy')\n")
+        until(lambda: Ctl(httpd).group("a.example")["last_failure"], "the failure")
+    assert running.failures() == []
+
+
+def start(httpd, config):
+    """With a configuration that is no virtual host's alone."""
+    write = httpd.write_config
+    httpd.write_config = lambda: httpd.config.write_text(config)
+    httpd.start()
+    httpd.write_config = write
+
+
+def test_a_file_that_may_not_grow_costs_the_log_alone(httpd, site):
+    """RLIMIT_FSIZE: its signal once was the end of the supervisor."""
+    httpd.expect_log(r"\] a\.example: ")
+    site()
+    supervisor = httpd.supervisor()
+    with load(httpd, path="/print") as running:
+        with limited(supervisor, "fsize", 0):
+            seen = len(running.outcomes)
+            until(lambda: len(running.outcomes) > seen + 50, "the load meanwhile")
+    assert running.failures() == []
+    assert httpd.supervisor() == supervisor
+
+
+def test_a_deleted_socket_file_is_made_anew_at_graceful(httpd, site):
+    httpd.expect_log("CGW0130")
+    site()
+    (httpd.root / "run/a.example.sock").unlink()
+    answer = httpd.get("/quick")
+    assert (answer.status, bool(answer.headers["Retry-After"])) == (503, True)
+    httpd.wait_log("CGW0130.*apachectl graceful")
+    httpd.graceful()
+    until(lambda: httpd.get("/quick").status == 200, "the new socket")
+
+
+def test_a_deleted_runtime_directory_is_made_anew_at_graceful(httpd, site):
+    httpd.expect_log("CGW0130", "CGW0183")
+    site()
+    shutil.rmtree(httpd.root / "run")
+    assert httpd.get("/quick").status == 503
+    httpd.graceful()
+    until(lambda: httpd.get("/quick").status == 200, "the new directory")
+    until(lambda: Ctl(httpd).group("a.example")["state"] == "serving", "the group")
+    with load(httpd) as running:
+        httpd.graceful()
+    assert [o for o in running.failures() if o.error != "stale"] == []
+
+
+# ---- a hostile neighbour, and a clock that jumps ---------------------------------------
+
+CONNECT = """\
+import socket, sys
+path, count = sys.argv[1], int(sys.argv[2])
+for _ in range(count):
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(60)
+        peer.settimeout(60)
+        try:
+            peer.connect(path)
+            peer.sendall(b"\\7\\1\\2\\3\\377\\0\\0\\0 garbage")
+            print(peer.recv(1) == b"")
+        except OSError as error:
+            print(type(error).__name__)
+"""
+
+
+def connect_as(user, path, count):
+    """What became of the attempts of that user."""
+    run = subprocess.run(["/usr/bin/python3", "-c", CONNECT, path, str(count)],
+                         user=user, group=user, extra_groups=[], cwd="/",
+                         capture_output=True, text=True, check=True)
+    return set(run.stdout.split())
+
+
+def test_another_user_of_the_machine_reaches_no_group(httpd, site, as_root):
+    """By the file's permissions; and if those are opened by mistake, the workers look
+    who it is. They say so, but do not fill the log."""
+    httpd.expect_log("CGW0401", r"\] a\.example: ")
+    site()
+    path = httpd.root / "run/a.example.sock"
+    with load(httpd) as running:
+        assert connect_as("games", path, 5) == {"PermissionError"}
+        path.chmod(0o666)
+        began = time.monotonic()
+        assert connect_as("games", path, 300) <= {"True", "ConnectionResetError",
+                                                  "BrokenPipeError"}
+        path.chmod(0o600)
+    assert running.failures() == []
+    assert 1 <= lines(httpd, "CGW0401") <= 2 * (2 + time.monotonic() - began)
+
+
+def test_garbage_of_httpds_own_user_costs_nobody_else_anything(httpd, site, as_root):
+    """A CGI program, say, that runs as httpd's user."""
+    httpd.expect_log("CGW04", r"\] a\.example: ")
+    site()
+    with load(httpd) as running:
+        connect_as(HTTPD_USER, httpd.root / "run/a.example.sock", 300)
+    assert running.failures() == []
+
+
+SHIM = """\
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+/* seconds by which the wall clock is wrong: as many as FILE has bytes */
+static long jump(void)
+{
+    int fd = open(FILE_OF_JUMP, O_RDONLY | O_CLOEXEC);
+    long n = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+    if (fd >= 0) { close(fd); }
+    return n;
+}
+
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+    int rv = (int)syscall(SYS_clock_gettime, id, t);
+    if (id == CLOCK_REALTIME) { t->tv_sec += jump(); }
+    return rv;
+}
+
+int gettimeofday(struct timeval *t, void *zone)
+{
+    struct timespec now;
+    (void)zone;
+    clock_gettime(CLOCK_REALTIME, &now);
+    t->tv_sec = now.tv_sec;
+    t->tv_usec = now.tv_nsec / 1000;
+    return 0;
+}
+
+time_t time(time_t *t)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (t) { *t = now.tv_sec; }
+    return now.tv_sec;
+}
+"""
+
+
+@pytest.fixture
+def clock(httpd):
+    """A function that sets the wall clock of httpd and of the group forward."""
+    jump, source = httpd.root / "jump", httpd.write("clock.c", SHIM)
+    library = httpd.root / "clock.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", f'-DFILE_OF_JUMP="{jump}"', "-o",
+                    library, source], check=True)
+    library.chmod(0o755)
+    httpd.environment["LD_PRELOAD"] = str(library)
+
+    def forward(seconds):
+        with jump.open("wb") as file:
+            file.truncate(seconds)
+    forward.line = f'CGatewayEnv LD_PRELOAD "{library}"'
+    return forward
+
+
+@pytest.mark.skipif(bool(PRELOAD), reason="sanitizers have clocks of their own")
+def test_a_jump_of_the_wall_clock_ends_no_request(httpd, site, marks, clock):
+    """An hour forward, which is far beyond every timeout, while requests run."""
+    site(clock.line, "CGatewayThreads 16")
+    requests = Requests(httpd, marks)
+    with load(httpd) as running:
+        requests.start()
+        clock(3600)
+        seen = len(running.outcomes)
+        until(lambda: len(running.outcomes) > seen + 100, "the load behind the jump")
+        results = requests.finish()
+    assert set(results.values()) == {200}
+    # kept connections were idle for an hour, as far as httpd can tell
+    assert [o for o in running.failures() if o.error != "stale"] == []
