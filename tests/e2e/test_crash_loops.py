@@ -77,7 +77,8 @@ def test_broken_sites_change_nobody_elses_latency(httpd):
     names = [f"s{number}.example" for number in range(sites)]
     for name in names:
         httpd.wsgi("faults.wsgi", f'CGatewayEnv MARKS "{httpd.root}"',
-                   "CGatewayProcesses 1", name=name)
+                   "CGatewayProcesses 1", "CGatewayReloadOnGraceful changed",
+                   name=name)
     httpd.start()
     until(lambda: all(httpd.workers(name) for name in names), "all sites", 180)
     targets = [(name, "/quick") for name in names]
