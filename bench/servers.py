@@ -46,7 +46,7 @@ KeepAlive On
 """
 
 OURS = """\
-LoadModule cgateway_module {build}/mod_cgateway.so
+LoadModule cgateway_module "{build}/mod_cgateway.so"
 CGatewayRuntimeDir {root}/cg
 CGatewayApplication {app}
 CGatewayPython {python}
@@ -56,7 +56,7 @@ CGatewayQueueSize 1000
 """
 
 MOD_WSGI = """\
-LoadModule wsgi_module {mod_wsgi}
+LoadModule wsgi_module "{mod_wsgi}"
 WSGISocketPrefix {root}/wsgi
 WSGIDaemonProcess bench processes={processes} threads={threads} display-name=(wsgi:bench)
 WSGIScriptAlias / {app} process-group=bench application-group=%{{GLOBAL}}
@@ -69,7 +69,7 @@ ProxyPass / unix:{root}/peer.sock|{scheme}://localhost/{reuse}
 """
 
 LIMIT = """\
-LoadModule limits_module {limits}/mod_limits.so
+LoadModule limits_module "{limits}/mod_limits.so"
 LimitsSocket {root}/peer.sock
 SetHandler {handler}
 """

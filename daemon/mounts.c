@@ -150,28 +150,31 @@ static int make(const cgw_spec *spec, int *err, const char **step, apr_pool_t *p
     return made;
 }
 
-static char *wanted(const cgw_spec *spec, apr_pool_t *p)
+/* A digest over what makes one namespace differ from another. */
+static const char *wanted(const cgw_spec *spec, apr_pool_t *p)
 {
-    char *text = apr_psprintf(p, "%" APR_INT64_T_FMT " %" APR_INT64_T_FMT " %s",
-                              spec->private_tmp, spec->read_only_system,
-                              spec->chroot ? spec->chroot : "");
+    cgw_spec *part = cgw_spec_create(p);
 
-    return apr_pstrcat(p, text, "\n",
-                       spec->read_only_system
-                           ? apr_array_pstrcat(p, spec->allow_write, '\n') : "", NULL);
+    part->private_tmp = spec->private_tmp;
+    part->read_only_system = spec->read_only_system;
+    part->chroot = spec->chroot;
+    if (spec->read_only_system) {
+        part->allow_write = spec->allow_write;
+    }
+    return cgw_spec_digest(part, p);
 }
 
 int cgwd_mounts_prepare(cgwd_mounts *mounts, const cgw_spec *spec,
                         const char **step, apr_pool_t *p)
 {
-    char *text = wanted(spec, p);
+    const char *digest = wanted(spec, p);
     int err = 0, made = -1;
 
     if (!spec->private_tmp && !spec->read_only_system) {
         cgwd_mounts_close(mounts);
         return 0;
     }
-    if (mounts->made_for && strcmp(mounts->made_for, text) == 0) {
+    if (mounts->ns >= 0 && strcmp(mounts->made_for, digest) == 0) {
         return 0;
     }
     made = make(spec, &err, step, p);
@@ -180,7 +183,7 @@ int cgwd_mounts_prepare(cgwd_mounts *mounts, const cgw_spec *spec,
     }
     cgwd_mounts_close(mounts);
     mounts->ns = made;
-    mounts->made_for = strdup(text);
+    apr_cpystrn(mounts->made_for, digest, sizeof(mounts->made_for));
     return 0;
 }
 
@@ -189,6 +192,5 @@ void cgwd_mounts_close(cgwd_mounts *mounts)
     if (mounts->ns >= 0) {
         close(mounts->ns);
     }
-    free(mounts->made_for);
     *mounts = (cgwd_mounts)CGWD_MOUNTS_NONE;
 }

@@ -11,7 +11,7 @@
 
 typedef struct cgwd_mounts {
     int ns;             /* descriptor of the namespace, -1: none */
-    char *made_for;     /* what the namespace shows, by cgwd_mounts_prepare */
+    char made_for[CGW_DIGEST_HEX + 1]; /* of what the namespace shows */
 } cgwd_mounts;
 
 #define CGWD_MOUNTS_NONE {.ns = -1}

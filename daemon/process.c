@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,8 @@
 
 /* Up to this part of CGatewayMaxLifetime is taken off at random. */
 #define LIFETIME_JITTER 10
+/* Read of a process that has ended; whoever else has its channel may go on. */
+#define LAST_MESSAGES 64
 /* So long may a process take to write its stack. */
 #define STACK_MS 200
 
@@ -702,6 +705,20 @@ void cgwd_process_retire(cgwd_process *proc, const char *why)
 }
 
 /* ---- death -------------------------------------------------------------- */
+
+void cgwd_process_hear_out(cgwd_supervisor *sup, pid_t pid)
+{
+    cgwd_process *proc = apr_hash_get(sup->processes, &pid, sizeof(pid));
+    struct pollfd p = {.events = POLLIN};
+
+    for (int i = 0; proc && i < LAST_MESSAGES; i++) {
+        p.fd = proc->control.fd;
+        if (p.fd < 0 || poll(&p, 1, 0) <= 0) {
+            break;
+        }
+        handle_control(&proc->control);
+    }
+}
 
 void cgwd_process_reaped(cgwd_supervisor *sup, pid_t pid, int status)
 {

@@ -64,6 +64,8 @@ void cgwd_process_retire(cgwd_process *proc, const char *why);
 /* SIGKILL, to its session too. */
 void cgwd_process_kill(cgwd_process *proc);
 
+/* pid has ended and is not reaped yet: take the messages that it left. */
+void cgwd_process_hear_out(cgwd_supervisor *sup, pid_t pid);
 /* The kernel has reaped pid: log its obituary, tell the generation. */
 void cgwd_process_reaped(cgwd_supervisor *sup, pid_t pid, int status);
 

@@ -20,13 +20,20 @@
 #define SWEEP_TURNS 100
 #define SWEEP_PAUSE_MS 20
 
+/* Each one is heard out before it is reaped: its last message may say why it
+ * ended, and until then its pid is nobody else's. */
 static void reap(cgwd_supervisor *sup)
 {
+    siginfo_t ended = {.si_pid = 0};
     int status;
-    pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        cgwd_process_reaped(sup, pid, status);
+    while (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0
+           && ended.si_pid > 0) {
+        cgwd_process_hear_out(sup, ended.si_pid);
+        if (waitpid(ended.si_pid, &status, WNOHANG) == ended.si_pid) {
+            cgwd_process_reaped(sup, ended.si_pid, status);
+        }
+        ended.si_pid = 0;
     }
 }
 

@@ -11,7 +11,7 @@ from harness.paths import BUILD, PYTHON, ROOT
 
 def make(target, directory):
     environment = {**os.environ, "MAKEFLAGS": ""}
-    subprocess.run(["make", "-s", "-f", "Makefile.apxs", f"BUILD={BUILD}",
+    subprocess.run(["make", "-s", "-f", "Makefile.apxs", f"BUILD={os.path.relpath(BUILD, ROOT)}",
                     f"DESTDIR={directory}", target], cwd=ROOT, check=True,
                    env=environment, stdout=subprocess.DEVNULL)
 

@@ -10,8 +10,10 @@ import pytest
 
 from harness.httpd import until
 from harness.load import Load
-from harness.paths import PYTHON
+from harness.paths import PRELOAD, PYTHON
 
+not_sanitized = pytest.mark.skipif(
+    bool(PRELOAD), reason="sanitizers need memory without limit, and set some limits")
 UNLIMITED = resource.RLIM_INFINITY
 
 
@@ -24,6 +26,7 @@ def site(httpd, marks):
     return start
 
 
+@not_sanitized
 @pytest.mark.parametrize("preload", ["on", "off"])
 def test_limits_priority_and_processors_are_the_group_s(httpd, site, preload):
     cpu = max(os.sched_getaffinity(0))
@@ -39,6 +42,7 @@ def test_limits_priority_and_processors_are_the_group_s(httpd, site, preload):
     assert os.sched_getaffinity(httpd.supervisor()) == os.sched_getaffinity(0), "its alone"
 
 
+@not_sanitized
 def test_root_raises_limits_for_a_group(httpd, site, as_root):
     site("CGatewayLimit core unlimited", "CGatewayNice -3")
     told = httpd.get().json()

@@ -180,25 +180,25 @@ def test_nodes_leave_come_back_die_and_are_added(nodes, tmp_path):
     try:
         balancer.wait(one="UP", two="UP", three="DOWN")
         with Load(balancer, "/") as load:
-            assert seen(load) == {"node1", "node2"}
+            until(lambda: seen(load) == {"node1", "node2"}, "answers of both")
             three.start()                       # added
             balancer.wait(three="UP")
-            assert seen(load) == {"node1", "node2", "node3"}
+            until(lambda: seen(load) == {"node1", "node2", "node3"}, "answers of all")
 
             ctl = Ctl(one)                      # leaves
             assert ctl("drain").returncode == 0
             balancer.wait(one="DOWN")
-            assert seen(load) == {"node2", "node3"}
+            assert seen(load) <= {"node2", "node3"}
             one.stop()
-            assert seen(load) == {"node2", "node3"}
+            assert seen(load) <= {"node2", "node3"}
 
             one.start()                         # comes back
             balancer.wait(one="UP")
-            assert "node1" in seen(load)
+            until(lambda: "node1" in seen(load), "its answers")
 
             two.die()
             balancer.wait(two="DOWN")
-            assert seen(load) == {"node1", "node3"}
+            assert seen(load) <= {"node1", "node3"}
         assert load.failures == []
     finally:
         balancer.end()

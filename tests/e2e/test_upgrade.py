@@ -54,7 +54,7 @@ def other():
             for former in OTHER.iterdir():
                 if former.is_dir():
                     shutil.rmtree(former)
-            subprocess.run(["make", "-s", "-j2", "-f", "Makefile.apxs", f"BUILD={built}",
+            subprocess.run(["make", "-s", "-j2", "-f", "Makefile.apxs", "BUILD=" + os.path.relpath(built, ROOT),
                             f"CFLAGS={OTHER_FLAGS}", "SANITIZE=", "all"], cwd=ROOT,
                            check=True)
             (built / "complete").touch()

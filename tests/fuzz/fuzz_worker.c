@@ -32,8 +32,9 @@ const char *__asan_default_options(void)
 }
 
 static const char set_up[] =
-    "import os, sys, threading, _cgateway\n"
-    "sys.stderr = open(os.devnull, 'w')\n"
+    "import faulthandler, os, signal, sys, threading, _cgateway\n"
+    "file = os.memfd_create('stack')\n"
+    "faulthandler.register(signal.SIGRTMAX - 1, file=file, all_threads=False)\n"
     "def application(environ, start_response):\n"
     "    body = environ['wsgi.input'].read(100)\n"
     "    lines = list(environ['wsgi.input'])\n"
@@ -43,9 +44,12 @@ static const char set_up[] =
     "                   [(k, v) for k, v in text.items() if k.startswith('HTTP_')])\n"
     "    return [body, b''.join(lines)]\n"
     "_cgateway.configure(application=application, answer=application, group='g',\n"
-    "    threads=1, processes=1, max_requests=0, listen_fd=%d, board_fd=%d,\n"
+    "    threads=1, processes=1, max_requests=0, generation=1, listen_fd=%d,\n"
+    "    owner=os.geteuid(), board_fd=%d,\n"
     "    report=lambda kind, value, tb, group: repr(value).encode('utf-8', 'replace'),\n"
-    "    sendable=lambda file: None, gone_error=OSError)\n"
+    "    sendable=lambda file: None, gone_error=OSError,\n"
+    "    stack_signal=signal.SIGRTMAX - 1, stack_file=file, deadlock_ms=0)\n"
+    "sys.stderr = open(os.devnull, 'w')\n"
     "threading.Thread(target=_cgateway.run, daemon=True).start()\n";
 
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
