@@ -240,7 +240,8 @@ def test_a_killed_httpd_child_costs_its_own_connections_alone(httpd, site, marks
         os.kill(victim, signal.SIGKILL)
         until(lambda: len(children(httpd) - {victim}) >= 2, "another child")
         results = requests.finish()
-    assert set(results.values()) == {200, BROKEN_OFF}
+    assert BROKEN_OFF in results.values()   # all of them, where all were of one child
+    assert set(results.values()) <= {200, BROKEN_OFF}
     assert {o.status for o in running.outcomes} <= {0, 200}
     # those that were there when it died, and kept connections used later on
     assert all(o.intended < killed + 1 or o.error == "stale"

@@ -56,11 +56,18 @@ static void receive(int fd)
     }
 }
 
+static int lowest_free(void)
+{
+    int fd = dup(STDIN_FILENO);
+
+    close(fd);
+    return fd;
+}
+
 /* The first byte says how many descriptors come along. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static int next = -1;
-    int pair[2], now;
+    int pair[2], before = lowest_free();
 
     if (size < 1 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
         return 0;
@@ -69,11 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     receive(pair[1]);
     close(pair[0]);
     close(pair[1]);
-    now = dup(STDIN_FILENO);    /* the lowest that is free: nothing leaked */
-    if (next >= 0 && now != next) {
-        abort();
+    if (lowest_free() != before) {
+        abort();    /* a descriptor leaked */
     }
-    next = now;
-    close(now);
     return 0;
 }
