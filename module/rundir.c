@@ -239,6 +239,7 @@ static apr_status_t add_listener(cgwm_rundir *dir, const cgwm_group *group)
         return APR_ENOMEM;
     }
     memcpy(l->name, name, size);
+    l->fd = -1;
     rv = bind_socket(&l->fd, group);
     if (rv == APR_SUCCESS && lstat(group->address.sun_path, &st) < 0) {
         rv = errno;

@@ -202,7 +202,7 @@ void cgwm_user_resolve(cgwm_report *report, const cgwm_definition *def,
 static bool is_member(const cgw_spec *who, gid_t gid)
 {
     for (int i = 0; i < who->groups->nelts; i++) {
-        if ((gid_t)atol(APR_ARRAY_IDX(who->groups, i, const char *)) == gid) {
+        if ((gid_t)strtol(APR_ARRAY_IDX(who->groups, i, const char *), NULL, 10) == gid) {
             return true;
         }
     }
