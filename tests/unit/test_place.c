@@ -221,5 +221,5 @@ int main(void)
         cmocka_unit_test(another_thread_that_served_meanwhile_shows_that_waking_pays),
     };
 
-    return cmocka_run_group_tests_name("place", tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
