@@ -16,7 +16,7 @@ import private_httpd
 from harness.client import Connection
 from harness.ctl import Ctl
 from harness.httpd import Httpd, until
-from harness.load import CLIENTS, Load
+from harness.load import Load
 from harness.paths import AS_ROOT, PATIENCE, PRELOAD, ROOT
 
 HAPROXY = private_httpd.which("haproxy")
@@ -167,7 +167,8 @@ def nodes():
 
 def seen(load):
     """Which nodes answer from now on; what is under way may come from anywhere."""
-    start = len(load.answers) + 2 * CLIENTS
+    load.settle()
+    start = len(load.answers)
     until(lambda: len(load.answers) > start + 60 or load.failures, "answers")
     return {told["node"] for told in load.answers[start:]}
 
