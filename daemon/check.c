@@ -120,6 +120,7 @@ static pid_t start(const cgwd_group *group, const char *path, int output,
     const char *what = NULL;
     cgwd_spawn spawn = {.spec = group->spec, .library = group->sup->library,
                         .control = null, .listener = null, .output = output,
+                        .owner = group->sup->httpd_uid,
                         .mounts = group->mounts.ns,
                         .descriptors = group->sup->descriptors, .check = path};
     pid_t pid = null < 0 ? -1 : cgwd_spawn_exec(&spawn, &what, ptemp);

@@ -167,13 +167,14 @@ static const char *wanted(const cgw_spec *spec, apr_pool_t *p)
 int cgwd_mounts_prepare(cgwd_mounts *mounts, const cgw_spec *spec,
                         const char **step, apr_pool_t *p)
 {
-    const char *digest = wanted(spec, p);
+    const char *digest;
     int err = 0, made = -1;
 
     if (!spec->private_tmp && !spec->read_only_system) {
         cgwd_mounts_close(mounts);
         return 0;
     }
+    digest = wanted(spec, p);
     if (mounts->ns >= 0 && strcmp(mounts->made_for, digest) == 0) {
         return 0;
     }

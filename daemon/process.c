@@ -562,6 +562,7 @@ static pid_t exec(const cgwd_generation *gen, const struct ends *ends,
     cgwd_spawn spawn = {.spec = gen->spec, .library = gen->sup->library,
                         .control = ends->control[1], .output = ends->output[1],
                         .listener = gen->group->listener,
+                        .owner = gen->sup->httpd_uid,
                         .mounts = gen->group->mounts.ns,
                         .descriptors = gen->sup->descriptors,
                         .generation = gen->number};

@@ -46,7 +46,6 @@ static char **make_argv(const cgwd_spawn *spawn, apr_pool_t *p)
 {
     const cgw_spec *spec = spawn->spec;
     apr_array_header_t *argv = apr_array_make(p, 8, sizeof(char *));
-    struct stat st;
 
 #define ARG(s) APR_ARRAY_PUSH(argv, char *) = apr_pstrdup(p, s)
     ARG(spec->python);
@@ -55,9 +54,7 @@ static char **make_argv(const cgwd_spawn *spawn, apr_pool_t *p)
     ARG(spec->application);
     ARG(apr_ltoa(p, (long)spec->threads));
     ARG(apr_ltoa(p, (long)spec->processes_max));
-    if (stat(spec->socket, &st) == 0) {
-        ARG(apr_psprintf(p, "--owner=%ld", (long)st.st_uid));
-    }
+    ARG(apr_psprintf(p, "--owner=%ld", (long)spawn->owner));
     ARG(apr_pstrcat(p, "--preload=", preload_names[spec->preload], NULL));
     if (spawn->generation) {
         ARG(apr_psprintf(p, "--generation=%u", spawn->generation));

@@ -14,6 +14,7 @@ typedef struct cgwd_spawn {
     int control;            /* becomes CGW_CONTROL_FD */
     int listener;           /* becomes CGW_LISTEN_FD */
     int output;             /* becomes stdout and stderr */
+    uid_t owner;            /* of the socket: httpd's user */
     int mounts;             /* mount namespace to enter, -1: stay */
     struct rlimit descriptors; /* RLIMIT_NOFILE */
     unsigned generation;    /* its number, 0: none */
