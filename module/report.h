@@ -15,6 +15,7 @@ typedef struct cgwm_report {
     apr_pool_t *p;              /* for the texts */
     int errors;
     apr_hash_t *accounts;       /* user.c's: what it has looked up */
+    int mounts_tried, mounts_error; /* sandbox.c's: what making one came to */
 } cgwm_report;
 
 /* The format begins with CGW_LOGNO(nnnn). An error makes httpd refuse the

@@ -35,9 +35,9 @@ static int lacks_root(cgwm_report *report, const cgwm_definition *def,
     return 1;
 }
 
-/* What stops httpd from making a mount namespace, tried in a process that ends
- * with the try; 0: nothing. */
-static int mount_obstacle(void)
+/* What stops httpd from making a mount namespace, in a process that ends with
+ * the try; 0: nothing. */
+static int try_mounts(void)
 {
     pid_t pid = fork();
     int status = 0;
@@ -51,6 +51,16 @@ static int mount_obstacle(void)
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+}
+
+/* The same for all groups: tried for the first that asks. */
+static int mount_obstacle(cgwm_report *report)
+{
+    if (!report->mounts_tried) {
+        report->mounts_tried = 1;
+        report->mounts_error = try_mounts();
+    }
+    return report->mounts_error;
 }
 
 static int lacks_call(long number)
@@ -70,7 +80,7 @@ static void check_mounts(cgwm_report *report, const cgwm_definition *def,
         || lacks_root(report, def, spec, field)) {
         return;
     }
-    err = mount_obstacle();
+    err = mount_obstacle(report);
     if (!err && spec->read_only_system && lacks_call(SYS_mount_setattr)) {
         field = CGWM_READ_ONLY_SYSTEM;
         err = ENOSYS;
@@ -178,14 +188,15 @@ static void check_filter(cgwm_report *report, const cgwm_definition *def,
 static void check_chroot(cgwm_report *report, const cgwm_definition *def,
                          const cgw_spec *spec)
 {
-    const char *said = cgwm_definition_quote(def, CGWM_CHROOT, report->p);
-    const char *library = cgwm_library_dir(report->p);
-    const char *bootstrap = apr_pstrcat(report->p, library, "/bootstrap.py", NULL);
+    const char *said, *library, *bootstrap;
     struct stat st;
 
     if (!spec->chroot || lacks_root(report, def, spec, CGWM_CHROOT)) {
         return;
     }
+    said = cgwm_definition_quote(def, CGWM_CHROOT, report->p);
+    library = cgwm_library_dir(report->p);
+    bootstrap = apr_pstrcat(report->p, library, "/bootstrap.py", NULL);
     if (stat(spec->chroot, &st) || !S_ISDIR(st.st_mode)) {
         cgwm_report_error(report, CGW_LOGNO(0078) "group %s: %s is not a directory that "
             "can be a root. Create it, with an interpreter and the application in it, or "
