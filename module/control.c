@@ -133,3 +133,20 @@ apr_array_header_t *cgwm_control_groups(const cgwm_json *status, apr_pool_t *p)
     qsort(list->elts, (size_t)list->nelts, sizeof(const cgwm_json *), compare_names);
     return list;
 }
+
+apr_int64_t cgwm_control_sum(const cgwm_json *group, const char *key)
+{
+    const cgwm_json *generations = cgwm_json_get(group, "generations");
+    apr_int64_t sum = 0;
+
+    for (const cgwm_json *g = generations ? generations->first : NULL; g;
+         g = g->next) {
+        const cgwm_json *processes = cgwm_json_get(g, "processes");
+        for (const cgwm_json *p = processes ? processes->first : NULL; p;
+             p = p->next) {
+            apr_int64_t n = key ? cgwm_json_int_of(p, key) : 1;
+            sum += n > 0 ? n : 0;
+        }
+    }
+    return sum;
+}

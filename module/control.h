@@ -17,5 +17,8 @@ apr_status_t cgwm_control_ask(request_rec *r, const char *line,
 
 /* The groups of an answer to "status", sorted by name: cgwm_json pointers. */
 apr_array_header_t *cgwm_control_groups(const cgwm_json *status, apr_pool_t *p);
+/* The sum of a number over all processes of a group; those that are unknown,
+ * below 0, do not count. Key NULL: how many processes there are. */
+apr_int64_t cgwm_control_sum(const cgwm_json *group, const char *key);
 
 #endif

@@ -85,12 +85,11 @@ static int no_connection(exchange *x, int err)
     if (err == EAGAIN) {
         return cgwm_queue_refuse_full(x->r, x->group);
     }
-    apr_table_setn(x->r->err_headers_out, "Retry-After", CGWM_RETRY_AFTER);
     ap_log_rerror(APLOG_MARK, APLOG_ERR, err, x->r, CGW_LOGNO(0130)
                   "%s: cannot connect to %s; if that file is gone, \"apachectl "
                   "graceful\" makes it anew", x->group->spec->name,
                   x->group->address.sun_path);
-    return HTTP_SERVICE_UNAVAILABLE;
+    return cgwm_refuse(x->r);
 }
 
 /* ---- to the worker --------------------------------------------------------- */

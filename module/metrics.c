@@ -133,23 +133,6 @@ static void put_histograms(const writer *w)
 
 /* ---- values ----------------------------------------------------------------- */
 
-static apr_int64_t sum_of_processes(const cgwm_json *group, const char *key)
-{
-    const cgwm_json *generations = cgwm_json_get(group, "generations");
-    apr_int64_t sum = 0;
-
-    for (const cgwm_json *g = generations ? generations->first : NULL; g;
-         g = g->next) {
-        const cgwm_json *processes = cgwm_json_get(g, "processes");
-        for (const cgwm_json *p = processes ? processes->first : NULL; p;
-             p = p->next) {
-            apr_int64_t n = key ? cgwm_json_int_of(p, key) : 1;
-            sum += n > 0 ? n : 0;
-        }
-    }
-    return sum;
-}
-
 static apr_int64_t get_ready(const cgwm_json *group)
 {
     return cgwm_json_is_true(cgwm_json_get(group, "ready"));
@@ -162,22 +145,22 @@ static apr_int64_t get_generation(const cgwm_json *group)
 
 static apr_int64_t get_processes(const cgwm_json *group)
 {
-    return sum_of_processes(group, NULL);
+    return cgwm_control_sum(group, NULL);
 }
 
 static apr_int64_t get_threads(const cgwm_json *group)
 {
-    return sum_of_processes(group, "threads");
+    return cgwm_control_sum(group, "threads");
 }
 
 static apr_int64_t get_busy(const cgwm_json *group)
 {
-    return sum_of_processes(group, "busy");
+    return cgwm_control_sum(group, "busy");
 }
 
 static apr_int64_t get_memory(const cgwm_json *group)
 {
-    return sum_of_processes(group, "memory");
+    return cgwm_control_sum(group, "memory");
 }
 
 static apr_int64_t get_queue(const cgwm_json *group)

@@ -125,23 +125,6 @@ static const char *tone(const char *state)
                ? "bad" : "wait";
 }
 
-/* Of all processes of a group; those that are unknown do not count. */
-static apr_int64_t sum(const cgwm_json *group, const char *key)
-{
-    const cgwm_json *generations = cgwm_json_get(group, "generations");
-    apr_int64_t all = 0;
-
-    for (const cgwm_json *g = generations ? generations->first : NULL; g;
-         g = g->next) {
-        const cgwm_json *list = cgwm_json_get(g, "processes");
-        for (const cgwm_json *p = list ? list->first : NULL; p; p = p->next) {
-            apr_int64_t n = key ? cgwm_json_int_of(p, key) : 1;
-            all += n > 0 ? n : 0;
-        }
-    }
-    return all;
-}
-
 static const char *rate(request_rec *r, const cgwm_json *group)
 {
     const cgwm_json *recent = cgwm_json_get(group, "recent");
@@ -204,7 +187,8 @@ static void put_numbers(request_rec *r, const cgwm_json *g)
     put_percentiles(r, cgwm_json_get(recent, "latency_us"), "latency");
     put_percentiles(r, cgwm_json_get(recent, "queue_us"), "waiting");
     put_number(r, apr_psprintf(r->pool, "%" APR_INT64_T_FMT " of %" APR_INT64_T_FMT,
-                               sum(g, "busy"), sum(g, "threads")), "threads busy");
+                               cgwm_control_sum(g, "busy"),
+                               cgwm_control_sum(g, "threads")), "threads busy");
     put_number(r, apr_psprintf(r->pool, "%" APR_INT64_T_FMT,
                                cgwm_json_int_of(queue, "length")),
                cgwm_json_int_of(queue, "busy_ms") > 0
@@ -213,10 +197,10 @@ static void put_numbers(request_rec *r, const cgwm_json *g)
                    : "requests queued");
     put_number(r, apr_psprintf(r->pool, "%" APR_INT64_T_FMT,
                                cgwm_json_int_of(total, "requests")), "requests in all");
-    put_number(r, size(r, sum(g, "memory")),
+    put_number(r, size(r, cgwm_control_sum(g, "memory")),
                apr_psprintf(r->pool, "memory of %" APR_INT64_T_FMT " processes",
-                            sum(g, NULL)));
-    put_number(r, duration(r, sum(g, "cpu_ms")), "processor time");
+                            cgwm_control_sum(g, NULL)));
+    put_number(r, duration(r, cgwm_control_sum(g, "cpu_ms")), "processor time");
     ap_rputs("</div>", r);
 }
 
@@ -294,7 +278,7 @@ static void put_processes(request_rec *r, const cgwm_json *g)
 {
     const cgwm_json *generations = cgwm_json_get(g, "generations");
 
-    if (!sum(g, NULL)) {
+    if (!cgwm_control_sum(g, NULL)) {
         return;
     }
     ap_rputs("<h3>Processes</h3><div class=scroll><table><tr><th>generation<th>pid"
@@ -435,7 +419,7 @@ void cgwm_page_send_section(request_rec *r, const cgwm_json *status, int is_shor
                      "</td><td>%" APR_INT64_T_FMT "</td><td>%" APR_INT64_T_FMT
                      "</td><td>%" APR_INT64_T_FMT "</td></tr>\n",
                    text_of(r, g, "name"), text_of(r, g, "state"), rate(r, g),
-                   sum(g, "busy"), sum(g, "threads"),
+                   cgwm_control_sum(g, "busy"), cgwm_control_sum(g, "threads"),
                    cgwm_json_int_of(cgwm_json_get(g, "queue"), "length"),
                    cgwm_json_int_of(cgwm_json_get(g, "total"), "requests"));
     }

@@ -12,7 +12,6 @@
 
 #include "cgw_clock.h"
 #include "cgw_log.h"
-#include "response.h"
 #include "tally.h"
 
 APLOG_USE_MODULE(cgateway);
@@ -84,6 +83,12 @@ int cgwm_place_is_lost(cgwm_place *place, int fd)
 
 /* ---- refusing -------------------------------------------------------------- */
 
+int cgwm_refuse(request_rec *r)
+{
+    apr_table_setn(r->err_headers_out, "Retry-After", CGWM_RETRY_AFTER);
+    return HTTP_SERVICE_UNAVAILABLE;
+}
+
 int cgwm_queue_refuse_full(request_rec *r, const cgwm_group *group)
 {
     unsigned n = cgwm_tally_count(group->tally, CGWM_TALLY_FULL);
@@ -96,8 +101,7 @@ int cgwm_queue_refuse_full(request_rec *r, const cgwm_group *group)
                       "Number of requests answered 503 since the last such line: %u",
                       group->spec->name, (int)group->spec->queue_size, n);
     }
-    apr_table_setn(r->err_headers_out, "Retry-After", CGWM_RETRY_AFTER);
-    return HTTP_SERVICE_UNAVAILABLE;
+    return cgwm_refuse(r);
 }
 
 int cgwm_queue_refuse_late(request_rec *r, const cgwm_group *group)
@@ -112,6 +116,5 @@ int cgwm_queue_refuse_late(request_rec *r, const cgwm_group *group)
                       "did not run, since the last such line: %u",
                       group->spec->name, (long)group->spec->queue_timeout, n);
     }
-    apr_table_setn(r->err_headers_out, "Retry-After", CGWM_RETRY_AFTER);
-    return HTTP_SERVICE_UNAVAILABLE;
+    return cgwm_refuse(r);
 }

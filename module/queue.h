@@ -37,7 +37,12 @@ int cgwm_place_left(const cgwm_place *place);
  * request from now on does not run it. */
 int cgwm_place_is_lost(cgwm_place *place, int fd);
 
-/* Refuse a request, since the queue was full or since it waited too long: with
+/* Of a 503 that the gateway answers, in seconds. */
+#define CGWM_RETRY_AFTER "5"
+
+/* Refuse a request for now: sets Retry-After, returns the HTTP status. */
+int cgwm_refuse(request_rec *r);
+/* The same, since the queue was full or since it waited too long: with
  * Retry-After, and a line in the log at most once a second. Returns the HTTP
  * status. */
 int cgwm_queue_refuse_full(request_rec *r, const cgwm_group *group);

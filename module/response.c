@@ -18,6 +18,7 @@
 #include "file.h"
 #include "filters.h"
 #include "head.h"
+#include "queue.h"
 
 APLOG_USE_MODULE(cgateway);
 

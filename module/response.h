@@ -13,9 +13,6 @@
 #include "tally.h"
 #include "sendfile.h"
 
-/* Of a 503 that the gateway answers, in seconds. */
-#define CGWM_RETRY_AFTER "5"
-
 enum cgwm_response_state {
     CGWM_RESPONSE_NONE,      /* no head yet */
     CGWM_RESPONSE_STARTED,   /* the head has come */

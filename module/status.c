@@ -16,22 +16,16 @@
 #include "control.h"
 #include "metrics.h"
 #include "page.h"
+#include "queue.h"
 
 APLOG_USE_MODULE(cgateway);
 
 #define STATUS_HANDLER "cgateway-status"
 #define READY_HANDLER "cgateway-ready"
-#define RETRY_AFTER_SECONDS "5"
 
 static void forbid_caching(request_rec *r)
 {
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
-}
-
-static int refuse(request_rec *r)
-{
-    apr_table_setn(r->err_headers_out, "Retry-After", RETRY_AFTER_SECONDS);
-    return HTTP_SERVICE_UNAVAILABLE;
 }
 
 /* Whether the query has that word, alone or before "=" or "&". */
@@ -63,7 +57,7 @@ static int status_handler(request_rec *r)
         return HTTP_METHOD_NOT_ALLOWED;
     }
     if (cgwm_control_ask(r, "status", &answer, &status) != APR_SUCCESS) {
-        return refuse(r);
+        return cgwm_refuse(r);
     }
     forbid_caching(r);
     if (query_has(r, "json")) {
@@ -181,13 +175,13 @@ static int ready_handler(request_rec *r)
     }
     if (is_stopping()
         || cgwm_control_ask(r, "ready", &answer, &json) != APR_SUCCESS) {
-        return refuse(r);
+        return cgwm_refuse(r);
     }
     forbid_caching(r);
     ap_set_content_type(r, "text/plain; charset=utf-8");
     if (!check_ready(r, json, lines)) {
         r->status = HTTP_SERVICE_UNAVAILABLE;
-        apr_table_setn(r->headers_out, "Retry-After", RETRY_AFTER_SECONDS);
+        apr_table_setn(r->headers_out, "Retry-After", CGWM_RETRY_AFTER);
         ap_rputs(apr_array_pstrcat(r->pool, lines, 0), r);
         return OK;
     }
