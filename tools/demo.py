@@ -234,16 +234,7 @@ class Demo:
         say("Ctrl-C ends it and removes everything.")
 
     def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        # The supervisor ends the workers, and then itself.
-        if not private_httpd.wait_until(lambda: not self.running(), STOP_SECONDS):
-            private_httpd.end_processes(self.running())
+        private_httpd.end_httpd(self.process, self.running, STOP_SECONDS)
         shutil.rmtree(self.root)
 
     def running(self):

@@ -16,7 +16,8 @@ sys.path.insert(1, str(pathlib.Path(__file__).resolve().parent.parent / "worker"
 from cgateway.serve.httpd import (  # noqa: E402,F401
     NotFound, apxs, builtin_modules, find_httpd, find_modules, load_lines, which)
 from cgateway.serve.processes import (  # noqa: E402,F401
-    belongs, end_processes, is_run_from, is_zombie, processes, read_proc, wait_until)
+    belongs, end_httpd, end_processes, is_run_from, is_zombie, processes, read_proc,
+    wait_until)
 
 # Lock files of the ports that this process was given, open until it ends.
 _port_locks = []

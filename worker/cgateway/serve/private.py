@@ -16,7 +16,7 @@ import tempfile
 import threading
 
 from cgateway.serve import httpd
-from cgateway.serve.processes import end_processes, is_run_from, processes, wait_until
+from cgateway.serve.processes import end_httpd, is_run_from, processes, wait_until
 from cgateway.serve.site import directive, quoted, site_lines
 
 MODULES = ["unixd", "mpm_event", "authz_core", "mime", "alias", "log_config", "headers",
@@ -274,16 +274,8 @@ class PrivateHttpd:
         return [pid for pid in processes(self.root, is_run_from)]
 
     def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        # The supervisor ends the workers, and then itself.
-        if self.process and not wait_until(lambda: not self.running(), STOP_SECONDS):
-            end_processes(self.running())
+        if self.process:
+            end_httpd(self.process, self.running, STOP_SECONDS)
         self.end_log()
         shutil.rmtree(self.root, ignore_errors=True)
         self.lock.close()

@@ -4,6 +4,7 @@
 import os
 import pathlib
 import signal
+import subprocess
 import time
 
 
@@ -58,3 +59,17 @@ def end_processes(pids):
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
+
+
+def end_httpd(process, running, seconds):
+    """Ends httpd (None: it was never started), and what outlives it: the supervisor
+    ends the workers, and then itself, or all that `running` tells are killed."""
+    if process and process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if not wait_until(lambda: not running(), seconds):
+        end_processes(running())
