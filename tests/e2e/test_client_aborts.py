@@ -108,15 +108,6 @@ def marked(marks):
     return lambda name: until((marks / name).exists, f"the mark {name}")
 
 
-def ask(raw, path, body=None, close=True):
-    head = f"{'GET' if body is None else 'POST'} {path} HTTP/1.1\r\nHost: a.example\r\n"
-    if close:
-        head += "Connection: close\r\n"
-    if body is not None:
-        head += f"Content-Length: {len(body)}\r\n"
-    raw.send(f"{head}\r\n".encode() + (body or b""))
-
-
 def half_close(raw):
     raw.socket.shutdown(socket.SHUT_WR)
 
@@ -143,7 +134,7 @@ def test_an_application_notices_that_its_client_leaves(httpd, site, marked, leav
     """Whether or not it has read the body."""
     site()
     with httpd.raw() as raw:
-        ask(raw, "/until-gone", body)
+        raw.ask("/until-gone", body)
         marked("running")
         leave(raw)
         marked("noticed")
@@ -154,7 +145,7 @@ def test_a_client_that_ended_its_direction_gets_what_the_application_still_says(
         httpd, site, marked):
     site()
     with httpd.raw() as raw:
-        ask(raw, "/until-gone")
+        raw.ask("/until-gone")
         marked("running")
         half_close(raw)
         received, was_reset = raw.receive_all()
@@ -168,7 +159,7 @@ def test_a_client_that_ends_its_direction_at_once_is_served(httpd, site, body):
 
     def is_served():
         with httpd.raw() as raw:
-            ask(raw, "/served", body, close=False)
+            raw.ask("/served", body, close=False)
             half_close(raw)
             received, was_reset = raw.receive_all()
         assert not was_reset
@@ -184,7 +175,7 @@ def test_pipelined_requests_are_served_after_the_end_of_the_client_s_direction(
     def are_served():
         with httpd.raw() as raw:
             for number in range(10):
-                ask(raw, f"/request-{number}", close=False)
+                raw.ask(f"/request-{number}", close=False)
             half_close(raw)
             received, _ = raw.receive_all()
         return [received.count(b"request-%d" % n) for n in range(10)] == [1] * 10
@@ -197,7 +188,7 @@ def test_pipelined_requests_are_served_after_the_end_of_the_client_s_direction(
 def occupied(httpd, marks, marked):
     """The one thread is busy; at the end it is free again."""
     with httpd.raw() as raw:
-        ask(raw, "/hold")
+        raw.ask("/hold")
         marked("holding")
         yield
         (marks / "release").touch()
@@ -216,7 +207,7 @@ def test_a_request_whose_client_left_while_it_waited_is_never_run(
         httpd, site, marks, marked, leave, body, buffer):
     site(f"CGatewayBodyBuffer {buffer}")
     with httpd.raw() as raw, occupied(httpd, marks, marked):
-        ask(raw, "/left", body)
+        raw.ask("/left", body)
         until(lambda: httpd.connections() == 2, "the request to wait")
         leave(raw)
         httpd.wait_log(NOTICED[leave])
@@ -233,8 +224,8 @@ def test_withdrawn_requests_do_not_hold_back_those_behind_them(
     with httpd.raw() as patient:
         with occupied(httpd, marks, marked):
             for raw in left:
-                ask(raw, "/left")
-            ask(patient, "/patient")
+                raw.ask("/left")
+            patient.ask("/patient")
             until(lambda: httpd.connections() == 12, "the requests to wait")
             for raw in left:
                 raw.close()
@@ -250,7 +241,7 @@ def test_withdrawn_requests_do_not_hold_back_those_behind_them(
 def test_the_next_yield_raises(httpd, site, marks, marked, leave):
     site()
     with httpd.raw() as raw:
-        ask(raw, "/one-more")
+        raw.ask("/one-more")
         raw.receive_until(b"first")
         marked("yielded")
         leave(raw)
@@ -265,7 +256,7 @@ def test_the_next_yield_raises(httpd, site, marks, marked, leave):
 def test_a_stream_ends_when_its_client_leaves(httpd, site, marked, leave, path, mark):
     site()
     with httpd.raw() as raw:
-        ask(raw, path)
+        raw.ask(path)
         raw.receive_until(b"x" * 65536)
         leave(raw)
         marked(mark)

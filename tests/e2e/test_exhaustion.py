@@ -16,8 +16,7 @@ import pytest
 
 from harness.ctl import Ctl
 from harness.httpd import until
-from harness.lasting import Requests
-from harness.openloop import OpenLoop
+from harness.lasting import Requests, load
 from harness.paths import AS_ROOT, HTTPD_USER, PRELOAD
 
 
@@ -30,17 +29,6 @@ def site(httpd, marks):
         until(lambda: len(httpd.workers("a.example")) == 2, "all workers")
         return set(httpd.workers("a.example"))
     return start
-
-
-@contextlib.contextmanager
-def load(httpd, rate=50, path="/quick", host="a.example"):
-    with OpenLoop(httpd.port, [(host, path)], rate) as running:
-        until(lambda: len(running.outcomes) > rate, "the load before")
-        yield running
-        seen = len(running.outcomes)
-        until(lambda: len(running.outcomes) > seen + rate, "the load behind")
-    print(f"\n{running.summary()}; p99 {running.latency(.99):.4f} max "
-          f"{running.latency():.4f} s")
 
 
 def prlimit(pid, what, soft):

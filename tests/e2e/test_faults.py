@@ -2,7 +2,6 @@
 """Whatever dies, hangs or runs out, under load: exactly what is lost, and that nothing
 else notices."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -12,8 +11,7 @@ import pytest
 
 from harness.ctl import Ctl
 from harness.httpd import until
-from harness.lasting import BROKEN_OFF, Requests
-from harness.openloop import OpenLoop
+from harness.lasting import BROKEN_OFF, Requests, load
 from harness.paths import PRELOAD
 
 
@@ -27,18 +25,6 @@ def site(httpd, marks):
         until(lambda: len(httpd.workers("a.example")) == processes, "all workers")
         return set(httpd.workers("a.example"))
     return start
-
-
-@contextlib.contextmanager
-def load(httpd, rate=50, path="/quick"):
-    """Runs from well before the fault until well behind it."""
-    with OpenLoop(httpd.port, [("a.example", path)], rate) as running:
-        until(lambda: len(running.outcomes) > rate, "the load before")
-        yield running
-        seen = len(running.outcomes)
-        until(lambda: len(running.outcomes) > seen + rate, "the load behind")
-    print(f"\n{running.summary()}; p50 {running.latency(.5):.4f} p99 "
-          f"{running.latency(.99):.4f} max {running.latency():.4f} s")
 
 
 def died_on_purpose(httpd):

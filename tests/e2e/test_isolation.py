@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from harness.hostile import reads, run
 from harness.httpd import arguments, until
 
 A, B = "a.example", "b.example"
@@ -33,10 +34,6 @@ def two_users(httpd, as_root):
     return httpd
 
 
-def run(httpd, source, host=A):
-    return httpd.request("/", "POST", source.encode(), host=host).json()
-
-
 def httpd_children(httpd):
     parent = httpd.process.pid
     return [pid for pid in httpd.processes() if pid != parent
@@ -47,10 +44,6 @@ def programs_of_others(httpd):
     """Pids of all that is not group A's."""
     return {"worker of another": httpd.workers(B)[0], "supervisor": httpd.supervisor(),
             "httpd": httpd.process.pid, "httpd's child": httpd_children(httpd)[0]}
-
-
-def reads(path):
-    return f"result = open({str(path)!r}, 'rb').read(1) and 'read'"
 
 
 @pytest.mark.parametrize("file", ["environ", "mem", "maps"])

@@ -54,21 +54,12 @@ def hold(httpd, marks):
     @contextlib.contextmanager
     def occupy():
         with httpd.raw() as raw:
-            ask(raw, "/hold")
+            raw.ask("/hold")
             until((marks / "ran-hold").exists, "the request that holds the thread")
             yield
             (marks / "release").touch()
             assert raw.receive_all()[0].endswith(b"hold 0")
     return occupy
-
-
-def ask(raw, path, body=None, close=True):
-    head = f"{'GET' if body is None else 'POST'} {path} HTTP/1.1\r\nHost: a.example\r\n"
-    if close:
-        head += "Connection: close\r\n"
-    if body is not None:
-        head += f"Content-Length: {len(body)}\r\n"
-    raw.send(f"{head}\r\n".encode() + (body or b""))
 
 
 def is_refusal(answer):
@@ -95,7 +86,7 @@ def test_exactly_so_many_wait_and_the_others_are_refused_at_once(httpd, site, ma
     with contextlib.ExitStack() as stack, hold():
         for number in range(size + 12):
             raw = stack.enter_context(httpd.raw())
-            ask(raw, f"/request-{number}")
+            raw.ask(f"/request-{number}")
             if number < size:
                 until(lambda n=number: httpd.connections() == n + 2, "it to wait")
                 waiting.append((raw, number))
@@ -118,13 +109,13 @@ def test_answers_stay_in_step_and_httpd_ends_the_connection(httpd, site, marks, 
     httpd.expect_log("CGW0160", "CGW0161")
     site(line)
     with httpd.raw() as first, httpd.raw() as raw:
-        ask(raw, "/before", body, close=False)
+        raw.ask("/before", body, close=False)
         assert b"before" in raw.receive_until(b"before %d" % len(body or b""))
         with hold():
-            ask(first, "/first")
+            first.ask("/first")
             until(lambda: httpd.connections() == 2, "it to wait")
-            ask(raw, "/refused", body, close=False)
-            ask(raw, "/behind", body, close=False)
+            raw.ask("/refused", body, close=False)
+            raw.ask("/behind", body, close=False)
             answers, was_reset = raw.receive_all()
             assert not was_reset
             answers = answers.split(b"HTTP/1.1 ")[1:]
@@ -138,7 +129,7 @@ def test_a_flood_makes_a_line_a_second_and_each_is_counted(httpd, site, hold):
     httpd.expect_log("CGW0160")
     site("CGatewayQueueSize 1")
     with httpd.raw() as first, hold():
-        ask(first, "/first")
+        first.ask("/first")
         until(lambda: httpd.connections() == 2, "it to wait")
         began = time.monotonic()
         refusals = 0
@@ -159,7 +150,7 @@ def test_graceful_changes_the_size_of_a_queue_that_is_in_use(httpd, site, marks,
     site("CGatewayQueueSize 1", "CGatewayReloadOnGraceful changed")
     with contextlib.ExitStack() as stack, hold():
         raws = [stack.enter_context(httpd.raw()) for _ in range(4)]
-        ask(raws[0], "/first")
+        raws[0].ask("/first")
         until(lambda: httpd.connections() == 2, "it to wait")
         assert httpd.get("/refused").status == 503
         httpd.wsgi(httpd.root / "apps" / "queue.wsgi", "CGatewayProcesses 1",
@@ -168,7 +159,7 @@ def test_graceful_changes_the_size_of_a_queue_that_is_in_use(httpd, site, marks,
                    "CGatewayReloadOnGraceful changed")
         httpd.graceful()
         for number, raw in enumerate(raws[1:]):
-            ask(raw, f"/later-{number}")
+            raw.ask(f"/later-{number}")
         (marks / "release").touch()
         assert raws[0].receive_all()[0].endswith(b"first 0")
         for number, raw in enumerate(raws[1:]):
@@ -191,7 +182,7 @@ def test_a_request_that_waited_too_long_is_refused_and_never_runs(httpd, site, m
         raws = [stack.enter_context(httpd.raw()) for _ in BODIES]
         began = time.monotonic()
         for number, body in enumerate(BODIES):
-            ask(raws[number], f"/late-{number}", body)
+            raws[number].ask(f"/late-{number}", body)
         for raw in raws:
             assert is_refusal(raw.receive_all()[0])
             assert time.monotonic() - began > 0.65
@@ -208,7 +199,7 @@ def test_a_request_that_waited_too_long_is_refused_and_never_runs(httpd, site, m
 def test_what_runs_is_not_cut_however_long(httpd, site, marks, path, body, buffer):
     site("CGatewayQueueTimeout 300ms", f"CGatewayBodyBuffer {buffer}")
     with httpd.raw() as raw:
-        ask(raw, path, body)
+        raw.ask(path, body)
         until((marks / f"ran{path.replace('/', '-')}").exists, "it to run")
         time.sleep(1.6)     # the time is what this is about
         (marks / "release").touch()
@@ -239,7 +230,7 @@ def test_a_queue_without_a_time_waits(httpd, site, hold, marks):
     site("CGatewayQueueTimeout 0")
     with httpd.raw() as raw:
         with hold():
-            ask(raw, "/patient")
+            raw.ask("/patient")
             until(lambda: httpd.connections() == 2, "it to wait")
         assert raw.receive_all()[0].endswith(b"patient 0")
 
@@ -252,7 +243,7 @@ def test_a_flood_of_late_requests_makes_a_line_a_second(httpd, site, hold):
         for _ in range(3):
             raws = [stack.enter_context(httpd.raw()) for _ in range(30)]
             for raw in raws:
-                ask(raw, "/late")
+                raw.ask("/late")
             assert all(is_refusal(raw.receive_all()[0]) for raw in raws)
         lines = httpd.log().count("CGW0161")
         assert 1 <= lines <= time.monotonic() - began + 1

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from harness.hostile import reads, run, writes
 from harness.httpd import until
 from harness.paths import AS_ROOT, HTTPD_USER, PRELOAD, PYTHON
 
@@ -24,18 +25,6 @@ result = "done"
 def httpd(request):
     """Files that a test wants protected are not in /tmp."""
     return request.getfixturevalue("httpd_outside_tmp")
-
-
-def run(httpd, source, host="a.example"):
-    return httpd.request("/", "POST", source.encode(), host=host).json()
-
-
-def writes(path):
-    return f"open({str(path)!r}, 'w').write('x')\nresult = 'written'"
-
-
-def reads(path):
-    return f"open({str(path)!r}, 'rb').read(1)\nresult = 'read'"
 
 
 # ---- CGatewaySyscallFilter ----------------------------------------------------------

@@ -63,6 +63,14 @@ class Raw:
     def send(self, data):
         self.socket.sendall(data)
 
+    def ask(self, path, body=None, close=True):
+        head = f"{'GET' if body is None else 'POST'} {path} HTTP/1.1\r\nHost: a.example\r\n"
+        if close:
+            head += "Connection: close\r\n"
+        if body is not None:
+            head += f"Content-Length: {len(body)}\r\n"
+        self.send(f"{head}\r\n".encode() + (body or b""))
+
     def receive_until(self, mark):
         """Everything received so far, once mark is in it or the peer has closed."""
         while mark not in self.received:

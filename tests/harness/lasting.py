@@ -2,9 +2,11 @@
 """Requests of tests/apps/faults.wsgi that run while something happens."""
 
 import concurrent.futures
+import contextlib
 import http.client
 
 from harness.httpd import until
+from harness.openloop import OpenLoop
 from harness.paths import PATIENCE
 
 BROKEN_OFF = "broken off"
@@ -52,3 +54,15 @@ class Requests:
         results = {n: f.result(PATIENCE) for n, f in self.futures.items()}
         self.pool.shutdown()
         return results
+
+
+@contextlib.contextmanager
+def load(httpd, rate=50, path="/quick", host="a.example"):
+    """Runs from well before the fault until well behind it."""
+    with OpenLoop(httpd.port, [(host, path)], rate) as running:
+        until(lambda: len(running.outcomes) > rate, "the load before")
+        yield running
+        seen = len(running.outcomes)
+        until(lambda: len(running.outcomes) > seen + rate, "the load behind")
+    print(f"\n{running.summary()}; p50 {running.latency(.5):.4f} p99 "
+          f"{running.latency(.99):.4f} max {running.latency():.4f} s")
