@@ -344,7 +344,6 @@ def test_a_file_that_is_cut_is_truncated_behind_a_filter_too(site, files):
     make_large(files / "victim")
     httpd = site("SetOutputFilter DEFLATE", modules=["filter", "deflate"])
     httpd.expect_log("CGW0151", "CGW0123", "AH10298: failed reading from CGATEWAY FILE")
-    children = sorted(httpd_children(httpd))
     with httpd.raw() as raw:
         raw.send(b"GET /victim HTTP/1.1\r\nHost: a.example\r\nAccept-Encoding: gzip\r\n"
                  b"\r\n")
@@ -353,7 +352,7 @@ def test_a_file_that_is_cut_is_truncated_behind_a_filter_too(site, files):
         received = raw.receive_all()[0]
     assert not received.endswith(b"0\r\n\r\n")
     httpd.wait_log("CGW0123")
-    assert sorted(httpd_children(httpd)) == children, "no process of httpd crashed"
+    assert "exit signal" not in httpd.log("main"), "no process of httpd crashed"
 
 
 # ---- other ways to the client ------------------------------------------------------------

@@ -140,7 +140,8 @@ def test_a_group_moves_to_another_user_under_load(two, as_root):
         site(two, "a.example", "CGatewayUser games")
         two.graceful()
         uid = pwd.getpwnam("games").pw_uid
-        until(lambda: int(load.outcomes[-1].body.split()[1]) == uid, "the other user")
+        until(lambda: (body := load.outcomes[-1].body) and int(body.split()[1]) == uid,
+              "the other user")
         until(lambda: not former & set(two.processes()), "the former ones to end")
     assert [o for o in load.failures() if not stale(o)] == []
     assert {int(o.body.split()[1]) for o in load.outcomes if o.status} == \
@@ -214,6 +215,7 @@ def holdings(httpd):
     parent, supervisor = httpd.process.pid, httpd.supervisor()
     # httpd's children of former generations may still be ending
     until(lambda: len(children(parent)) <= 5, "httpd's former children to end")
+    until(lambda: len(children(supervisor)) == 6, "the former workers to be reaped")
     return {"parent's descriptors": descriptors(parent),
             "supervisor's descriptors": descriptors(supervisor),
             "supervisor": supervisor,
@@ -244,11 +246,11 @@ def test_graceful_restarts_leave_nothing_behind(httpd):
     kept = set(httpd.group_processes("a.example"))
     for _ in range(restarts):
         httpd.graceful()
-    after = holdings(httpd)
+    after = until(lambda: (now := holdings(httpd)) == before and now,
+                  "what the former generations had to be given back")
     growth = [resident(pid) - old for pid, old in zip(pids, memory)]
     print(f"\nafter {restarts} restarts: {after}\nmemory of httpd's parent grew by "
           f"{growth[0]}, of the supervisor by {growth[1]} bytes")
-    assert after == before
     assert set(httpd.group_processes("a.example")) == kept
     if not PRELOAD:     # freed memory is kept by sanitizers for a while
         assert max(growth) <= (256 << 10) + restarts * 4096

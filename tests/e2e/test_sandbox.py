@@ -194,7 +194,8 @@ def test_nothing_is_left_of_a_private_tmp(httpd, as_root):
     for _ in range(3):
         httpd.graceful()
         until(lambda: len(httpd.group_processes("a.example")) == 3, "the new ones only")
-    assert len(os.listdir(f"/proc/{httpd.supervisor()}/fd")) == descriptors
+    until(lambda: len(os.listdir(f"/proc/{httpd.supervisor()}/fd")) == descriptors,
+          "the former ones' descriptors to be closed")
     httpd.wsgi("hostile.wsgi")
     httpd.graceful()
     until(lambda: len(httpd.group_processes("a.example")) == 3

@@ -165,8 +165,9 @@ def test_the_queue_is_seen(httpd, ctl, marks):
 def test_metrics_tell_what_happened(site):
     for _ in range(3):
         site.get("/")
+    until(lambda: metric(site.get("/status?openmetrics").text, "cgateway_requests_total",
+                         group="a.example") == 3, "three requests that have ended")
     text = site.get("/status?openmetrics").text
-    assert metric(text, "cgateway_requests_total", group="a.example") == 3
     assert metric(text, "cgateway_group_ready", group="a.example") == 1
     assert metric(text, "cgateway_threads", group="a.example") == 16
     assert metric(text, "cgateway_request_duration_seconds_bucket", group="a.example",
@@ -270,8 +271,10 @@ def test_mod_status_has_a_section(httpd, ctl):
     assert ctl("wait-ready").returncode == 0
     httpd.get("/")
     assert "<h2>cgateway</h2>" in httpd.get("/server-status").text
-    assert re.search(r"^cgateway a\.example: serving \S+ 0 16 0 1$",
-                     httpd.get("/server-status?auto").text, re.M)
+    # a request counts when its thread is free again, after the client has the answer
+    until(lambda: re.search(r"^cgateway a\.example: serving \S+ 0 16 0 1$",
+                            httpd.get("/server-status?auto").text, re.M),
+          "one request that has ended")
 
 
 # ---- readiness ------------------------------------------------------------------------
