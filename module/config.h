@@ -3,8 +3,9 @@
 #define CGWM_CONFIG_H
 
 /* What the directives of httpd.conf say, per server and per directory, and
- * the groups that result. Filled by module/directives.c while httpd reads its
- * configuration, resolved and checked once by cgwm_groups_resolve(). */
+ * the groups that result. Filled by directives.c, settings.c and location.c while
+ * httpd reads its configuration, resolved and checked once by
+ * cgwm_groups_resolve(). */
 
 #include <sys/socket.h>
 #include <sys/un.h>

@@ -10,7 +10,7 @@
 /*
  * The directives of a group; this table is the one place where they are listed.
  * X(symbol, name, setter, fewest words, most words, field of cgw_spec, low,
- *   high, help). The setter is directives.c's set_<setter>; low and high bound
+ *   high, help). The setter is settings.c's set_<setter>; low and high bound
  * the numbers (times in milliseconds).
  */
 #define CGWM_ANY_WORDS 64

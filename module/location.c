@@ -169,16 +169,16 @@ const char *cgwm_set_error_override(cmd_parms *cmd, void *dir, int argc,
 {
     cgwm_dir_conf *conf = dir;
     cgwm_statuses *set = conf->error_override;
+    int64_t on;
 
     if (!set) {
         conf->error_override = set = apr_pcalloc(cmd->pool, sizeof(*set));
     }
-    if (argc == 1 && !apr_cstr_casecmp(argv[0], "On")) {
-        add_all(set);
-        return NULL;
-    }
-    if (argc == 1 && !apr_cstr_casecmp(argv[0], "Off")) {
+    if (argc == 1 && cgwm_parse_flag(argv[0], &on)) {
         memset(set, 0, sizeof(*set));
+        if (on) {
+            add_all(set);
+        }
         return NULL;
     }
     for (int i = 0; i < argc; i++) {

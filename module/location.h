@@ -22,7 +22,7 @@ const char *cgwm_set_auth_functions(cmd_parms *cmd, void *dir,
 const char *cgwm_set_auth_cache(cmd_parms *cmd, void *dir, const char *time);
 const char *cgwm_set_sendfile_root(cmd_parms *cmd, void *dir, int argc,
                                    char *const argv[]);
-/* CGatewayRequestTimeout, whose words directives.c has checked. */
+/* CGatewayRequestTimeout, whose words settings.c has checked. */
 void cgwm_set_request_timeout(void *dir, int64_t ms);
 
 #endif

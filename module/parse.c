@@ -115,6 +115,17 @@ bool cgwm_parse_bytes(const char *text, int64_t *out)
     return parse_with_unit(text, byte_units, out);
 }
 
+bool cgwm_parse_flag(const char *text, int64_t *out)
+{
+    int is_on = !apr_cstr_casecmp(text, "On");
+
+    if (!is_on && apr_cstr_casecmp(text, "Off") != 0) {
+        return false;
+    }
+    *out = is_on;
+    return true;
+}
+
 bool cgwm_parse_umask(const char *text, int64_t *out)
 {
     int64_t value = 0;

@@ -27,6 +27,9 @@ const char *cgwm_format_duration(int64_t ms, apr_pool_t *p);
 /* A number with a unit: K, M, G (1024 and its powers). Bytes without one. */
 bool cgwm_parse_bytes(const char *text, int64_t *out);
 
+/* On or Off, in any case: 1 or 0. */
+bool cgwm_parse_flag(const char *text, int64_t *out);
+
 /* Octal, 0 to 0777. */
 bool cgwm_parse_umask(const char *text, int64_t *out);
 

@@ -89,7 +89,7 @@ def test_directive_is_in_the_example(directive):
 @pytest.mark.parametrize("symbol,directive,setter", group_directives())
 def test_group_directive_has_a_setter(symbol, directive, setter):
     assert f"static const char *set_{setter}(const setting *s)" in read(
-        "module/directives.c")
+        "module/settings.c")
 
 
 @pytest.mark.parametrize("directive", [

@@ -134,6 +134,21 @@ static void bytes_know_their_units(void **state)
     assert_false(cgwm_parse_bytes("9223372036854775807G", &n));
 }
 
+static void flag_is_on_or_off(void **state)
+{
+    int64_t n = 7;
+
+    (void)state;
+    assert_false(cgwm_parse_flag("", &n));
+    assert_false(cgwm_parse_flag("yes", &n));
+    assert_false(cgwm_parse_flag("On ", &n));
+    assert_int_equal(n, 7);
+    assert_true(cgwm_parse_flag("oN", &n));
+    assert_int_equal(n, 1);
+    assert_true(cgwm_parse_flag("OFF", &n));
+    assert_int_equal(n, 0);
+}
+
 static void umask_is_octal(void **state)
 {
     int64_t n;
@@ -317,6 +332,7 @@ int main(void)
         cmocka_unit_test(duration_refuses_the_rest),
         cmocka_unit_test(duration_is_shown_in_its_biggest_unit),
         cmocka_unit_test(bytes_know_their_units),
+        cmocka_unit_test(flag_is_on_or_off),
         cmocka_unit_test(umask_is_octal),
         cmocka_unit_test(numeric_id_never_means_none),
         cmocka_unit_test(env_names),
