@@ -4,8 +4,8 @@
 
 /*
  * The control socket for people and their programs: a Unix stream socket of
- * cgatewayd in the runtime directory. Groups' sockets end in .sock, so no
- * group's name collides with it. Contract between cgatewayd, tools/cgatewayctl
+ * cgatewayd in the runtime directory. Groups' sockets end in CGW_WIRE_SOCKET,
+ * so no group's name collides with it. Contract between cgatewayd, tools/cgatewayctl
  * and mod_cgateway's status handler.
  *
  * A connection carries one request and one answer. The request is a line of

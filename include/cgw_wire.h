@@ -41,11 +41,13 @@
 
 #ifndef CGW_WIRE_VERSION /* tests build another one */
 #define CGW_WIRE_VERSION 7
-/* How the names of groups' sockets end. Two versions that cannot talk to each
- * other must have different ones: httpd's children and workers of both are
- * there for a while after an upgrade. */
-#define CGW_WIRE_SOCKET ".sock"
 #endif
+/* How the names of groups' sockets end: ".sock7". Two versions that cannot talk to
+ * each other have different ones: httpd's children and workers of both are there
+ * for a while after an upgrade. */
+#define CGW_WIRE_SOCKET ".sock" CGW_WIRE_TEXT(CGW_WIRE_VERSION)
+#define CGW_WIRE_TEXT(number) CGW_WIRE_TEXT_OF(number)
+#define CGW_WIRE_TEXT_OF(number) #number
 #define CGW_FRAME_HEADER_SIZE 8
 #define CGW_FRAME_LAST 0x01
 

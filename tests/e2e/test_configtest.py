@@ -16,15 +16,8 @@ import tempfile
 import pytest
 
 from harness import kernel
+from harness.paths import AS_ROOT, BUILD, HTTPD, HTTPD_MODULES, ROOT, SOCKET
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("CGW_TEST_BUILD", ROOT / "build")).absolute()
-HTTPD_MODULES = pathlib.Path(subprocess.run(
-    ["apxs", "-q", "LIBEXECDIR"], capture_output=True, text=True, check=True).stdout.strip())
-HTTPD = subprocess.run(["sh", "-c", "command -v apache2 || command -v httpd"],
-                       capture_output=True, text=True,
-                       env={"PATH": os.environ["PATH"] + ":/usr/sbin"}).stdout.strip()
-AS_ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not AS_ROOT, reason="httpd changes users only as root")
 # An account that is not root's and not httpd's.
 OTHER_USER = "daemon"
@@ -465,9 +458,8 @@ def test_socket_path_too_long(config):
 
 
 def test_socket_path_of_just_the_longest_size(config):
-    path = "/tmp/" + "d" * 84 + "/shop.example.sock"
-    assert len(path) == 107
-    config.test(f"CGatewayRuntimeDir {path.rpartition('/')[0]}\n"
+    path = "/tmp/" + "d" * (107 - len("/tmp//shop.example" + SOCKET))
+    config.test(f"CGatewayRuntimeDir {path}\n"
                 + config.vhost("CGatewayApplication x")).accepted()
 
 

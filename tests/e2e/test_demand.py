@@ -122,7 +122,7 @@ def test_a_sleeper_that_is_no_longer_configured_goes_though_a_request_wakes_it(
     del httpd.parts[f"a.example:{httpd.port}"]
     httpd.graceful()
     with socket.socket(socket.AF_UNIX) as asking:
-        asking.connect(str(httpd.root / "run" / "a.example.sock"))
+        asking.connect(str(httpd.socket()))
         httpd.wait_log("a request wakes it")
         until(lambda: httpd.group_processes("a.example"), "it to start")
     names = lambda: {g["name"] for g in Ctl(httpd).json("status")["groups"]}

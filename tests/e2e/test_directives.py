@@ -241,7 +241,7 @@ def application(environ, start_response):
     httpd.wsgi(app, "CGatewayUser games")
     httpd.wsgi("info.wsgi", "CGatewayUser news", name="b.example")
     httpd.start()
-    assert httpd.get(f"/?{httpd.root}/run/b.example.sock").text == "PermissionError"
+    assert httpd.get(f"/?{httpd.socket('b.example')}").text == "PermissionError"
 
 
 def test_pass_authorization(httpd):

@@ -178,7 +178,7 @@ def test_a_file_that_may_not_grow_costs_the_log_alone(httpd, site):
 def test_a_deleted_socket_file_is_made_anew_at_graceful(httpd, site):
     httpd.expect_log("CGW0130")
     site()
-    (httpd.root / "run/a.example.sock").unlink()
+    httpd.socket().unlink()
     answer = httpd.get("/quick")
     assert (answer.status, bool(answer.headers["Retry-After"])) == (503, True)
     httpd.wait_log("CGW0130.*apachectl graceful")
@@ -230,7 +230,7 @@ def test_another_user_of_the_machine_reaches_no_group(httpd, site, as_root):
     who it is. They say so, but do not fill the log."""
     httpd.expect_log("CGW0401", r"\] a\.example: ")
     site()
-    path = httpd.root / "run/a.example.sock"
+    path = httpd.socket()
     with load(httpd) as running:
         assert connect_as("games", path, 5) == {"PermissionError"}
         path.chmod(0o666)
@@ -247,7 +247,7 @@ def test_garbage_of_httpds_own_user_costs_nobody_else_anything(httpd, site, as_r
     httpd.expect_log("CGW04", r"\] a\.example: ")
     site()
     with load(httpd) as running:
-        connect_as(HTTPD_USER, httpd.root / "run/a.example.sock", 300)
+        connect_as(HTTPD_USER, httpd.socket(), 300)
     assert running.failures() == []
 
 

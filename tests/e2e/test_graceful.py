@@ -119,7 +119,7 @@ def test_groups_come_and_go(httpd):
     environ = httpd.get(host="comes.example").json()["request"]
     assert environ["SERVER_NAME"] == "comes.example"
     until(lambda: not httpd.group_processes("goes.example"), "the removed group to end")
-    until(lambda: not (httpd.root / "run" / "goes.example.sock").exists(), "its socket")
+    until(lambda: not httpd.socket("goes.example").exists(), "its socket")
     assert httpd.get(host="stays.example").status == 200
 
 

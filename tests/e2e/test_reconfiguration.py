@@ -103,7 +103,7 @@ def test_a_group_is_removed_and_finishes_what_it_has(two):
         two.graceful()
         assert raw.receive_all()[0].endswith(b"hello")
         until(lambda: not two.group_processes("a.example"), "its processes to end")
-        until(lambda: not (two.root / "run/a.example.sock").exists(), "its socket")
+        until(lambda: not two.socket().exists(), "its socket")
 
 
 def test_a_group_that_is_removed_comes_back_at_once(two):
@@ -130,7 +130,7 @@ def test_a_group_is_renamed_under_load(httpd):
         until(lambda: load.outcomes[-1].body.endswith(b"latter"), "the new group")
         until(lambda: not httpd.group_processes("former"), "the former one to end")
     assert [o for o in load.failures() if not stale(o)] == []
-    assert not (httpd.root / "run/former.sock").exists()
+    assert not httpd.socket("former").exists()
 
 
 def test_a_group_moves_to_another_user_under_load(two, as_root):

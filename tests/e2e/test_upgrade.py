@@ -15,11 +15,10 @@ import pytest
 from harness.ctl import Ctl
 from harness.httpd import arguments, until
 from harness.openloop import OpenLoop
-from harness.paths import BUILD, ROOT
+from harness.paths import BUILD, ROOT, SOCKET
 
 OTHER = BUILD / "other-version"
-OTHER_FLAGS = ("-O0 -DCGW_CONTROL_VERSION=1000 -DCGW_WIRE_VERSION=1000 "
-               "-DCGW_WIRE_SOCKET='\".socket\"'")
+OTHER_FLAGS = "-O0 -DCGW_CONTROL_VERSION=1000 -DCGW_WIRE_VERSION=1000"
 APP = """\
 import os
 import time
@@ -108,10 +107,10 @@ def test_an_upgrade_and_a_downgrade_fail_no_request(httpd, other):
             OpenLoop(httpd.port, [("a.example", "/?5")], 1, fresh=1) as lasting:
         until(lambda: len(lasting.outcomes) >= 1, "the load before")
         switch(httpd, other)
-        assert sockets(httpd) == {"a.example.socket"}
+        assert sockets(httpd) == {"a.example.sock1000"}
         assert Ctl(httpd).json("status")["pid"] == httpd.supervisor()
         switch(httpd, BUILD)
-        assert sockets(httpd) == {"a.example.sock"}
+        assert sockets(httpd) == {"a.example" + SOCKET}
         seen = len(load.outcomes)
         until(lambda: len(load.outcomes) > seen + 50, "the load after")
     print(f"\n{load.summary()}\nlasting 5 s: {lasting.summary()}\n"
@@ -123,7 +122,7 @@ def test_an_upgrade_and_a_downgrade_fail_no_request(httpd, other):
 def test_a_newer_supervisor_of_the_same_protocol_takes_over(httpd):
     """The sockets stay; nothing waits for the import."""
     start(httpd)
-    inode = (httpd.root / "run/a.example.sock").stat().st_ino
+    inode = httpd.socket().stat().st_ino
     with OpenLoop(httpd.port, [("a.example", "/")], 50) as load, \
             OpenLoop(httpd.port, [("a.example", "/?3")], 1, fresh=1) as lasting:
         until(lambda: len(load.outcomes) > 50, "the load before")
@@ -133,7 +132,7 @@ def test_a_newer_supervisor_of_the_same_protocol_takes_over(httpd):
         until(lambda: len(load.outcomes) > seen + 50, "the load after")
     assert [o for o in load.failures() if o.error != "stale"] == []
     assert {o.status for o in lasting.outcomes} == {200}
-    assert (httpd.root / "run/a.example.sock").stat().st_ino == inode
+    assert httpd.socket().stat().st_ino == inode
 
 
 @pytest.mark.parametrize("version", ["same", "other"])
@@ -167,7 +166,7 @@ def test_the_end_of_httpd_during_an_upgrade_is_the_end_of_all(httpd, other, how)
     if how == "restart":
         until(lambda: is_taken_over(httpd, former), "the former supervisor to end")
         assert httpd.get().status == 200
-        assert sockets(httpd) == {"a.example.socket"}
+        assert sockets(httpd) == {"a.example.sock1000"}
     else:
         until(lambda: not httpd.processes(), "every process to end")
         until(lambda: not (httpd.root / "run").exists(), "the runtime directory to go")

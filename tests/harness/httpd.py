@@ -15,7 +15,7 @@ import private_httpd
 from harness import log
 from harness.client import Connection, Raw
 from harness.paths import (APPS, AS_ROOT, ASAN_OPTIONS, BUILD, HTTPD, HTTPD_USER, MPM,
-                           PATIENCE, PRELOAD, PYTHON)
+                           PATIENCE, PRELOAD, PYTHON, SOCKET)
 
 MODULES = ["unixd", "authn_core", "authz_core", "authz_host", "alias", "mime",
            "log_config", "setenvif", "env", "headers"]
@@ -260,9 +260,13 @@ class Httpd:
         """Pids of the workers of a group, without the template."""
         return [pid for pid in self.group_processes(group) if accepts(pid)]
 
+    def socket(self, group="a.example"):
+        """The path of a group's socket."""
+        return self.root / "run" / f"{group}{SOCKET}"
+
     def connections(self, group="a.example"):
         """How many connections the group's socket has, waiting or accepted."""
-        path = str(self.root / "run" / f"{group}.sock")
+        path = str(self.socket(group))
         with open("/proc/net/unix", encoding="utf-8") as table:
             return sum(line.rstrip().endswith(path) and line.split()[5] in ("02", "03")
                        for line in table)

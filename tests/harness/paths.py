@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 
 import private_httpd
 
@@ -20,6 +21,9 @@ ASAN_OPTIONS = os.environ.get("ASAN_OPTIONS", "detect_leaks=0")
 PATIENCE = 180 if PRELOAD else 60
 HTTPD = private_httpd.find_httpd()
 HTTPD_MODULES = private_httpd.find_modules()
+# How the names of groups' sockets end (CGW_WIRE_SOCKET).
+SOCKET = ".sock" + re.search(r"#define CGW_WIRE_VERSION (\d+)", (
+    ROOT / "include" / "cgw_wire.h").read_text())[1]
 # The account of httpd's children when root starts it.
 HTTPD_USER = "www-data"
 # The long versions of tests: make -f Makefile.apxs soak.
