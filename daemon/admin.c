@@ -446,9 +446,7 @@ static void close_listener(cgwd_admin *admin)
 {
     if (admin->listener.fd >= 0) {
         cgwd_timer_clear(admin->sup->loop, &admin->pause);
-        cgwd_watch_remove(admin->sup->loop, &admin->listener);
-        close(admin->listener.fd);
-        admin->listener.fd = -1;
+        cgwd_watch_close(admin->sup->loop, &admin->listener);
     }
 }
 

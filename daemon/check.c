@@ -33,11 +33,7 @@ typedef struct cgwd_check {
 
 static void close_output(check *c)
 {
-    if (c->output.fd >= 0) {
-        cgwd_watch_remove(c->client->sup->loop, &c->output);
-        close(c->output.fd);
-        c->output.fd = -1;
-    }
+    cgwd_watch_close(c->client->sup->loop, &c->output);
 }
 
 /* What is there. */

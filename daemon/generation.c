@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "admin.h"
+#include "birth.h"
 #include "cgw_log.h"
 #include "group.h"
 #include "staff.h"
@@ -92,7 +93,7 @@ static void begin(cgwd_generation *gen)
 {
     cgwd_generation_set_state(gen, CGWD_GENERATION_STARTING,
                               "importing the application");
-    if (!cgwd_process_exec(gen)) {
+    if (!cgwd_birth_exec(gen)) {
         cgwd_generation_start_failed(gen, "no process could be started");
     }
 }
@@ -226,7 +227,7 @@ void cgwd_generation_ready(cgwd_generation *gen, cgwd_process *proc,
                      "by itself", gen->group->name);
         }
         gen->solo = 1;
-        cgwd_process_serve(proc);
+        cgwd_birth_serve(proc);
     }
     cgwd_memory_imported(gen, proc);
     if (gen->state == CGWD_GENERATION_STARTING) {

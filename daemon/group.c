@@ -14,7 +14,7 @@
 #include "admin.h"
 #include "cgw_control.h"
 #include "cgw_log.h"
-#include "confine.h"
+#include "limits.h"
 #include "succession.h"
 
 void cgwd_group_set_refusing(cgwd_group *group, int on)
@@ -177,7 +177,7 @@ static void destroy(cgwd_group *group)
     cgwd_trigger_stop(&group->trigger);
     cgwd_mounts_close(&group->mounts);
     apr_hash_set(group->sup->groups, group->name, APR_HASH_KEY_STRING, NULL);
-    cgwd_confine_forget(group->spec);
+    cgwd_limits_forget(group->spec);
     close(group->listener);
     if (group->log != group->sup->log) {
         close(group->log);

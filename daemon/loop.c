@@ -74,6 +74,15 @@ void cgwd_watch_remove(cgwd_loop *loop, cgwd_watch *watch)
     }
 }
 
+void cgwd_watch_close(cgwd_loop *loop, cgwd_watch *watch)
+{
+    if (watch->fd >= 0) {
+        cgwd_watch_remove(loop, watch);
+        close(watch->fd);
+        watch->fd = -1;
+    }
+}
+
 /* ---- timers: a binary heap, each timer knows its slot -------------------- */
 
 static void place(cgwd_loop *loop, unsigned i, cgwd_timer *timer)

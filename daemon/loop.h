@@ -37,6 +37,9 @@ void cgwd_loop_stop(cgwd_loop *loop);
  * was removed is not delivered. */
 int cgwd_watch_add(cgwd_loop *loop, cgwd_watch *watch);
 void cgwd_watch_remove(cgwd_loop *loop, cgwd_watch *watch);
+/* Removes the watch and closes its descriptor; a no-op where that is -1, which it
+ * is then. */
+void cgwd_watch_close(cgwd_loop *loop, cgwd_watch *watch);
 /* From now on the watch is one for writing. 0 or an errno. */
 int cgwd_watch_await_writing(cgwd_loop *loop, cgwd_watch *watch);
 

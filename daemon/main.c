@@ -21,8 +21,8 @@
 #include "admin.h"
 #include "cgw_log.h"
 #include "config.h"
-#include "confine.h"
 #include "group.h"
+#include "limits.h"
 #include "reaper.h"
 #include "sampler.h"
 
@@ -232,7 +232,7 @@ static void forget_control_groups(cgwd_supervisor *sup)
          i = apr_hash_next(i)) {
         void *group;
         apr_hash_this(i, NULL, NULL, &group);
-        cgwd_confine_forget(((cgwd_group *)group)->spec);
+        cgwd_limits_forget(((cgwd_group *)group)->spec);
     }
 }
 

@@ -68,8 +68,38 @@ int cgwd_output_read(cgwd_process *proc)
     return more;
 }
 
-void cgwd_output_end(cgwd_process *proc)
+/* Nothing more comes. */
+static void finish(cgwd_process *proc)
 {
     end_line(proc);
     cgwd_log_flush(&proc->batch, proc->generation->group->log);
+    cgwd_output_close(proc);
+}
+
+static void handle_output(cgwd_watch *watch)
+{
+    cgwd_process *proc = watch->owner;
+
+    if (!cgwd_output_read(proc)) {
+        finish(proc);
+    }
+}
+
+void cgwd_output_open(cgwd_process *proc, int fd)
+{
+    proc->output = (cgwd_watch){.fd = fd, .owner = proc, .handle = handle_output};
+    cgwd_watch_add(proc->sup->loop, &proc->output);
+}
+
+void cgwd_output_end(cgwd_process *proc)
+{
+    if (proc->output.fd >= 0) {
+        cgwd_output_read(proc);
+    }
+    finish(proc);
+}
+
+void cgwd_output_close(cgwd_process *proc)
+{
+    cgwd_watch_close(proc->sup->loop, &proc->output);
 }

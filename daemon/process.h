@@ -48,14 +48,19 @@ const char *cgwd_process_state_name(enum cgwd_process_state state);
 void cgwd_process_set_state(cgwd_process *proc, enum cgwd_process_state state,
                             const char *why);
 
-/* A new process of the generation, exec'ed; NULL where that failed (logged). */
-cgwd_process *cgwd_process_exec(struct cgwd_generation *gen);
-/* A worker forked by the generation's template; its pid comes later. */
-cgwd_process *cgwd_process_fork(struct cgwd_generation *gen);
+/* A new one of its generation, for birth.c: takes both descriptors over. pid 0: it
+ * is not known yet. NULL: no memory, and they are still the caller's. */
+cgwd_process *cgwd_process_create(struct cgwd_generation *gen,
+                                  enum cgwd_process_state state, pid_t pid,
+                                  int control, int output);
+/* A forked worker's pid is known now. Returns 0 where it has been reaped
+ * already; proc is then gone. */
+int cgwd_process_introduce(cgwd_process *proc, pid_t pid);
+/* It will say nothing more at its control channel; it is killed if it still runs.
+ * proc may be gone. */
+void cgwd_process_fell_silent(cgwd_process *proc);
 
-/* Tell it to serve (it is killed where that fails), to drain (a template: to
- * end). */
-void cgwd_process_serve(cgwd_process *proc);
+/* Tell it to drain (a template: to end). */
 void cgwd_process_drain(cgwd_process *proc);
 /* Mark it as one that waits for its successor. */
 void cgwd_process_leave(cgwd_process *proc, const char *why);

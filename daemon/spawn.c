@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 #include "cgw_control.h"
-#include "confine.h"
 #include "environment.h"
 #include "landlock.h"
+#include "limits.h"
 #include "seccomp.h"
 
 #define GROUPS_MAX 256
@@ -32,7 +32,7 @@ struct plan {
     char **argv, **envp;
     gid_t groups[GROUPS_MAX];
     int ngroups;
-    cgwd_confine confine;
+    cgwd_limits limits;
     apr_array_header_t *landlock;   /* NULL: none */
 };
 
@@ -239,7 +239,7 @@ _Noreturn static void child(const cgwd_spawn *spawn, const struct plan *plan)
     enter_file_system(spawn);
     setsid();
     setrlimit(RLIMIT_NOFILE, &spawn->descriptors);
-    failed = cgwd_confine_apply(&plan->confine);
+    failed = cgwd_limits_apply(&plan->limits);
     if (failed) {
         give_up(failed, NULL);
     }
@@ -269,9 +269,9 @@ pid_t cgwd_spawn_exec(const cgwd_spawn *spawn, const char **what, apr_pool_t *p)
     int err;
 
     plan_groups(&plan, spawn->spec);
-    err = cgwd_confine_plan(&plan.confine, spawn->spec, what, p);
+    err = cgwd_limits_plan(&plan.limits, spawn->spec, what, p);
     if (err) {
-        cgwd_confine_close(&plan.confine);
+        cgwd_limits_close(&plan.limits);
         errno = err;
         return -1;
     }
@@ -282,7 +282,7 @@ pid_t cgwd_spawn_exec(const cgwd_spawn *spawn, const char **what, apr_pool_t *p)
         child(spawn, &plan);
     }
     err = errno;
-    cgwd_confine_close(&plan.confine);
+    cgwd_limits_close(&plan.limits);
     errno = err;
     return pid;
 }

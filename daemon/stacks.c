@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,11 +15,12 @@
 
 #include "cgw_clock.h"
 #include "cgw_control.h"
+#include "cgw_handler.h"
 #include "command.h"
 
 #define THREADS_MAX 8192
-/* A handler needs microseconds once its thread runs; a thread that hangs in the
- * kernel never gets to it. */
+/* Between two looks, as cgw_handler.h has it; a thread that hangs in the kernel
+ * never gets to its handler. */
 #define LOOK_MS 1
 #define PATIENCE_MS 1000
 #define JOB_MS 20000
@@ -32,6 +32,8 @@ struct thread {
     pid_t pid, tid;
     const char *trouble;    /* why there is no stack, or NULL */
     struct cgw_buf stack;
+    size_t read;            /* of the pipe, since it was asked */
+    struct cgw_answer answer;
 };
 
 typedef struct job {
@@ -44,7 +46,8 @@ typedef struct job {
     int done;
 } job;
 
-int cgwd_stacks_is_pipe(int fd)
+/* Made non-blocking. */
+static int is_pipe(int fd)
 {
     struct stat st;
 
@@ -52,44 +55,32 @@ int cgwd_stacks_is_pipe(int fd)
            && fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
 }
 
-/* ---- the kernel's word ------------------------------------------------------ */
-
-/* Of CGW_STACKS_SIGNAL in a thread. */
-struct disposition {
-    int pending, blocked, caught;
-};
-
-static int has_signal(const char *status, const char *name)
+void cgwd_stacks_take(cgwd_process *proc, int fd)
 {
-    const char *at = strstr(status, name);
-    uint64_t mask = at ? strtoull(at + strlen(name), NULL, 16) : 0;
+    int copy = is_pipe(fd) ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
 
-    return (mask >> (CGW_STACKS_SIGNAL - 1)) & 1;
+    if (copy >= 0) {
+        cgwd_stacks_close(proc);
+        proc->stacks = copy;
+    }
+}
+
+void cgwd_stacks_close(cgwd_process *proc)
+{
+    if (proc->stacks >= 0) {
+        close(proc->stacks);
+        proc->stacks = -1;
+    }
 }
 
 /* 0 where there is no such thread any more. */
-static int look(const struct thread *t, struct disposition *out)
+static int look(const struct thread *t, struct cgw_handler *out)
 {
-    char path[64], status[4096];
-    int fd;
-    ssize_t n;
+    char path[64];
 
     snprintf(path, sizeof(path), "/proc/%ld/task/%ld/status", (long)t->pid,
              (long)t->tid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return 0;
-    }
-    n = read(fd, status, sizeof(status) - 1);
-    close(fd);
-    if (n <= 0) {
-        return 0;
-    }
-    status[n] = '\0';
-    out->pending = has_signal(status, "\nSigPnd:");
-    out->blocked = has_signal(status, "\nSigBlk:");
-    out->caught = has_signal(status, "\nSigCgt:");
-    return 1;
+    return cgw_handler_look(out, path, CGW_STACKS_SIGNAL);
 }
 
 /* ---- one thread after another ------------------------------------------------ */
@@ -99,10 +90,10 @@ static cgwd_process *process_of(const job *j, const struct thread *t)
     return apr_hash_get(j->client->sup->processes, &t->pid, sizeof(t->pid));
 }
 
-/* What is in the pipe; where t is NULL, it is dropped. */
-static void read_pipe(const job *j, struct thread *t, const struct thread *of)
+/* What is in the pipe: of t's stack, or else what others wrote too late. */
+static void read_pipe(const job *j, struct thread *t, int is_stack)
 {
-    const cgwd_process *proc = process_of(j, of);
+    const cgwd_process *proc = process_of(j, t);
     char bytes[4096];
     ssize_t n;
 
@@ -111,7 +102,8 @@ static void read_pipe(const job *j, struct thread *t, const struct thread *of)
         if (n <= 0) {
             return;
         }
-        if (t && t->stack.len + (size_t)n <= STACK_MAX) {
+        t->read += (size_t)n;
+        if (is_stack && t->stack.len + (size_t)n <= STACK_MAX) {
             cgw_buf_put(&t->stack, bytes, (size_t)n);
         }
     }
@@ -121,7 +113,7 @@ static void read_pipe(const job *j, struct thread *t, const struct thread *of)
 static int ask(const job *j, struct thread *t)
 {
     const cgwd_process *proc = process_of(j, t);
-    struct disposition now;
+    struct cgw_handler now;
 
     if (!proc || !look(t, &now)) {
         t->trouble = "it has ended";
@@ -137,7 +129,9 @@ static int ask(const job *j, struct thread *t)
         t->trouble = "it blocks signals; mostly a thread of a C library";
     }
     else {
-        read_pipe(j, NULL, t);
+        read_pipe(j, t, 0);
+        t->read = 0;
+        t->answer = (struct cgw_answer){0};
         if (syscall(SYS_tgkill, t->pid, t->tid, CGW_STACKS_SIGNAL) == 0) {
             return 1;
         }
@@ -146,15 +140,17 @@ static int ask(const job *j, struct thread *t)
     return 0;
 }
 
-static int is_through(struct thread *t)
+static int is_through(const job *j, struct thread *t)
 {
-    struct disposition now;
+    struct cgw_handler now;
+    int is_there = look(t, &now);
 
-    if (!look(t, &now)) {
+    read_pipe(j, t, 1);
+    if (!is_there) {
         t->trouble = "it has ended";
         return 1;
     }
-    return !now.pending && !now.blocked;
+    return cgw_answer_is_complete(&t->answer, &now, t->read);
 }
 
 static void go_on(job *j)
@@ -179,14 +175,13 @@ static void handle_look(cgwd_timer *timer)
     job *j = timer->owner;
     struct thread *t = &j->threads[j->at];
 
-    if (!is_through(t)) {
+    if (!is_through(j, t)) {
         if (cgwd_now() - j->since < PATIENCE_MS) {
             cgwd_timer_set(j->client->sup->loop, timer, LOOK_MS);
             return;
         }
         t->trouble = "it does not answer: it hangs in the kernel, or was stopped";
     }
-    read_pipe(j, t, t);
     j->at++;
     go_on(j);
 }

@@ -8,13 +8,13 @@
  * The Python stacks of all threads of a group's processes. Each thread in turn
  * gets CGW_STACKS_SIGNAL, whose handler (faulthandler) writes its own stack into
  * the process's pipe: nothing is stopped, no lock of the interpreter is needed,
- * and no thread looks at another one's frames while they change. Whether the
- * handler is through, the kernel tells: the signal is neither pending nor blocked
- * any more.
+ * and no thread looks at another one's frames while they change. cgw_handler.h says
+ * when the handler is through.
  */
 
-/* Whether the descriptor that a process offers for it is a pipe's; it is made
- * non-blocking. */
-int cgwd_stacks_is_pipe(int fd);
+/* The end of a pipe that a process offers for it; fd stays the caller's. Anything
+ * else is not taken. */
+void cgwd_stacks_take(cgwd_process *proc, int fd);
+void cgwd_stacks_close(cgwd_process *proc);
 
 #endif

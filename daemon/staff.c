@@ -4,6 +4,7 @@
 
 #include <syslog.h>
 
+#include "birth.h"
 #include "group.h"
 
 /* From this delay on requests are refused rather than left waiting. */
@@ -67,14 +68,13 @@ void cgwd_staff_fill(cgwd_generation *gen)
     if (!gen->solo && !gen->template) {
         /* a new template imports first, and then fills */
         if (!cgwd_generation_count(gen, CGWD_PROCESS_STARTING)
-            && !cgwd_process_exec(gen)) {
+            && !cgwd_birth_exec(gen)) {
             cgwd_staff_fill_later(gen);
         }
         return;
     }
     for (unsigned n = startable(gen); n > 0; n--) {
-        cgwd_process *proc = gen->solo ? cgwd_process_exec(gen)
-                                       : cgwd_process_fork(gen);
+        cgwd_process *proc = gen->solo ? cgwd_birth_exec(gen) : cgwd_birth_fork(gen);
         if (!proc) {
             cgwd_staff_fill_later(gen);
             return;

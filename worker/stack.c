@@ -5,55 +5,27 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cgw_handler.h"
+
 /* How long a thread has to begin and finish its handler, which is looked at each
- * millisecond; and how long one says nothing that has nothing to say, as it is
- * not one of Python's. */
+ * millisecond. */
 #define PATIENCE_MS 500
-#define SILENCE_MS 50
-/* Between two lines, where the kernel does not tell. */
-#define PAUSE_MS 20
 
 /* Frames from here on are the gateway's, which called the application. */
 #define OURS "/cgateway/_process.py\""
 #define NO_ANSWER "(unknown: the thread takes no signals)"
 
-static bool has_signal(const char *status, const char *field, int sig)
+static void look_at(struct cgw_handler *out, pid_t tid, int sig)
 {
-    const char *line = strstr(status, field);
-
-    return line
-           && strtoull(line + strlen(field), NULL, 16) >> (sig - 1) & 1;
-}
-
-enum progress {
-    IDLE,               /* the signal is neither pending nor in its handler */
-    BUSY,
-    UNKNOWN             /* there is no /proc, as in a chroot */
-};
-
-/* While it is handled, a signal is blocked. */
-static enum progress look_at(pid_t tid, int sig)
-{
-    char path[64], status[4096];
-    size_t n = 0;
+    char path[64];
 
     snprintf(path, sizeof(path), "/proc/self/task/%d/status", (int)tid);
-    FILE *file = fopen(path, "re");
-    if (file) {
-        n = fread(status, 1, sizeof(status) - 1, file);
-        fclose(file);
-    }
-    status[n] = '\0';
-    return n == 0                                  ? UNKNOWN
-           : has_signal(status, "\nSigPnd:", sig) ? BUSY
-           : has_signal(status, "\nSigBlk:", sig) ? BUSY
-                                                  : IDLE;
+    cgw_handler_look(out, path, sig);
 }
 
 static off_t written(const struct cgww_stack *stack)
@@ -63,20 +35,16 @@ static off_t written(const struct cgww_stack *stack)
     return fstat(stack->file, &st) == 0 ? st.st_size : 0;
 }
 
-/* Until the handler has returned, as far as the kernel tells. Between delivery
- * and handler it shows a signal as neither: then what was written tells. */
+/* Until the handler has returned. */
 static bool await_handler(const struct cgww_stack *stack, pid_t tid)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
-    off_t size = 0;
+    struct cgw_answer answer = {0};
+    struct cgw_handler now;
 
-    for (int i = 0, quiet = 0; i < PATIENCE_MS; i++) {
-        enum progress progress = look_at(tid, stack->signal);
-        off_t now = written(stack);
-        quiet = progress == BUSY || now != size ? 0 : quiet + 1;
-        size = now;
-        if (quiet > SILENCE_MS
-            || (quiet && size && (progress == IDLE || quiet > PAUSE_MS))) {
+    for (int i = 0; i < PATIENCE_MS; i++) {
+        look_at(&now, tid, stack->signal);
+        if (cgw_answer_is_complete(&answer, &now, (size_t)written(stack))) {
             return true;
         }
         nanosleep(&pause, NULL);
@@ -86,7 +54,10 @@ static bool await_handler(const struct cgww_stack *stack, pid_t tid)
 
 static bool ask(const struct cgww_stack *stack, pid_t tid)
 {
-    return look_at(tid, stack->signal) != BUSY /* blocked by the application */
+    struct cgw_handler now;
+
+    look_at(&now, tid, stack->signal);
+    return !now.pending && !now.blocked /* by the application */
            && tgkill(getpid(), tid, stack->signal) == 0
            && await_handler(stack, tid);
 }

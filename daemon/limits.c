@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "confine.h"
+#include "limits.h"
 
 #include <apr_strings.h>
 #include <errno.h>
@@ -66,7 +66,7 @@ static int write_settings(const cgw_spec *spec, const char **what, apr_pool_t *p
     return 0;
 }
 
-static int make_cgroup(cgwd_confine *confine, const cgw_spec *spec,
+static int make_cgroup(cgwd_limits *limits, const cgw_spec *spec,
                        const char **what, apr_pool_t *p)
 {
     int err;
@@ -80,12 +80,12 @@ static int make_cgroup(cgwd_confine *confine, const cgw_spec *spec,
         return err;
     }
     *what = apr_pstrcat(p, spec->cgroup_dir, "/cgroup.procs", NULL);
-    confine->procs = open(*what, O_WRONLY | O_CLOEXEC);
-    confine->cgroup = spec->cgroup_dir;
-    return confine->procs < 0 ? errno : 0;
+    limits->procs = open(*what, O_WRONLY | O_CLOEXEC);
+    limits->cgroup = spec->cgroup_dir;
+    return limits->procs < 0 ? errno : 0;
 }
 
-void cgwd_confine_forget(const cgw_spec *spec)
+void cgwd_limits_forget(const cgw_spec *spec)
 {
     if (spec->cgroup_dir && rmdir(spec->cgroup_dir) < 0) {
         return; /* processes are in it that end later, or it was never made */
@@ -95,60 +95,60 @@ void cgwd_confine_forget(const cgw_spec *spec)
 /* ---- the plan ---------------------------------------------------------------- */
 
 /* "resource soft hard", numbers; -1 is RLIM_INFINITY */
-static void plan_limit(cgwd_confine *confine, const char *entry)
+static void plan_limit(cgwd_limits *limits, const char *entry)
 {
     char *end;
     long resource = strtol(entry, &end, 10);
     long long soft = strtoll(end, &end, 10);
     long long hard = strtoll(end, &end, 10);
 
-    if (!*end && confine->nlimits < CGWD_LIMITS_MAX) {
-        confine->limits[confine->nlimits].resource = (int)resource;
-        confine->limits[confine->nlimits++].value =
+    if (!*end && limits->nresources < CGWD_RESOURCES_MAX) {
+        limits->resources[limits->nresources].resource = (int)resource;
+        limits->resources[limits->nresources++].value =
             (struct rlimit){.rlim_cur = (rlim_t)soft, .rlim_max = (rlim_t)hard};
     }
 }
 
-int cgwd_confine_plan(cgwd_confine *confine, const cgw_spec *spec,
-                      const char **what, apr_pool_t *p)
+int cgwd_limits_plan(cgwd_limits *limits, const cgw_spec *spec,
+                     const char **what, apr_pool_t *p)
 {
-    memset(confine, 0, sizeof(*confine));
-    confine->procs = -1;
-    confine->nice = (int)spec->nice;
+    memset(limits, 0, sizeof(*limits));
+    limits->procs = -1;
+    limits->nice = (int)spec->nice;
     for (int i = 0; i < spec->limits->nelts; i++) {
-        plan_limit(confine, APR_ARRAY_IDX(spec->limits, i, const char *));
+        plan_limit(limits, APR_ARRAY_IDX(spec->limits, i, const char *));
     }
-    confine->has_cpus = spec->cpus && cgw_cpus_parse(spec->cpus, &confine->cpus);
-    return spec->cgroup_dir ? make_cgroup(confine, spec, what, p) : 0;
+    limits->has_cpus = spec->cpus && cgw_cpus_parse(spec->cpus, &limits->cpus);
+    return spec->cgroup_dir ? make_cgroup(limits, spec, what, p) : 0;
 }
 
-void cgwd_confine_close(cgwd_confine *confine)
+void cgwd_limits_close(cgwd_limits *limits)
 {
-    if (confine->procs >= 0) {
-        close(confine->procs);
-        confine->procs = -1;
+    if (limits->procs >= 0) {
+        close(limits->procs);
+        limits->procs = -1;
     }
 }
 
 /* ---- in the child -------------------------------------------------------------- */
 
-const char *cgwd_confine_apply(const cgwd_confine *confine)
+const char *cgwd_limits_apply(const cgwd_limits *limits)
 {
-    if (confine->cgroup && write(confine->procs, "0", 1) != 1) {
+    if (limits->cgroup && write(limits->procs, "0", 1) != 1) {
         return "CGatewayCgroup";
     }
-    for (int i = 0; i < confine->nlimits; i++) {
-        if (setrlimit((__rlimit_resource_t)confine->limits[i].resource,
-                      &confine->limits[i].value) < 0) {
+    for (int i = 0; i < limits->nresources; i++) {
+        if (setrlimit((__rlimit_resource_t)limits->resources[i].resource,
+                      &limits->resources[i].value) < 0) {
             return "CGatewayLimit";
         }
     }
-    if (confine->nice != CGW_NICE_INHERITED
-        && setpriority(PRIO_PROCESS, 0, confine->nice) < 0) {
+    if (limits->nice != CGW_NICE_INHERITED
+        && setpriority(PRIO_PROCESS, 0, limits->nice) < 0) {
         return "CGatewayNice";
     }
-    if (confine->has_cpus
-        && sched_setaffinity(0, sizeof(confine->cpus), &confine->cpus) < 0) {
+    if (limits->has_cpus
+        && sched_setaffinity(0, sizeof(limits->cpus), &limits->cpus) < 0) {
         return "CGatewayCPUAffinity";
     }
     return NULL;

@@ -19,7 +19,7 @@
 #include <cmocka.h>
 
 #include "cgw_cpus.h"
-#include "daemon/confine.h"
+#include "daemon/limits.h"
 #include "daemon/footprint.h"
 
 static apr_pool_t *pool;
@@ -54,20 +54,20 @@ static cgw_spec *sample(void)
 
 static void a_child_gets_what_was_planned(void **state)
 {
-    cgwd_confine confine;
+    cgwd_limits limits;
     const char *what = NULL;
     int status;
     pid_t pid;
 
     (void)state;
-    assert_int_equal(cgwd_confine_plan(&confine, sample(), &what, pool), 0);
-    assert_int_equal(confine.nlimits, 2);
-    assert_true(confine.limits[1].value.rlim_max == RLIM_INFINITY);
-    confine.nlimits = 1; /* who runs this may not raise the other one */
+    assert_int_equal(cgwd_limits_plan(&limits, sample(), &what, pool), 0);
+    assert_int_equal(limits.nresources, 2);
+    assert_true(limits.resources[1].value.rlim_max == RLIM_INFINITY);
+    limits.nresources = 1; /* who runs this may not raise the other one */
     pid = fork();
     if (pid == 0) {
         struct rlimit got;
-        int ok = cgwd_confine_apply(&confine) == NULL
+        int ok = cgwd_limits_apply(&limits) == NULL
                  && getrlimit(RLIMIT_NOFILE, &got) == 0 && got.rlim_cur == 100
                  && got.rlim_max == 200 && getpriority(PRIO_PROCESS, 0) == 7;
         _exit(ok ? 0 : 1);
@@ -100,29 +100,29 @@ static const char *content(const char *path)
 static void a_control_group_is_set_and_joined(void **state)
 {
     cgw_spec *spec = cgw_spec_create(pool);
-    cgwd_confine confine;
+    cgwd_limits limits;
     const char *what = NULL, *max, *procs, *subtree = make("/cgroup.subtree_control");
 
     (void)state;
     spec->cgroup_dir = apr_pstrcat(pool, parent, "/cgw-shop", NULL);
     APR_ARRAY_PUSH(spec->cgroup, const char *) = "memory.max=4096";
     /* a directory of a file system that makes no files in it */
-    assert_int_equal(cgwd_confine_plan(&confine, spec, &what, pool), ENOENT);
+    assert_int_equal(cgwd_limits_plan(&limits, spec, &what, pool), ENOENT);
     assert_string_equal(what, apr_pstrcat(pool, spec->cgroup_dir, "/memory.max", NULL));
     assert_string_equal(content(subtree), "+memory");
-    cgwd_confine_close(&confine);
+    cgwd_limits_close(&limits);
 
     max = make("/cgw-shop/memory.max");
     procs = make("/cgw-shop/cgroup.procs");
-    assert_int_equal(cgwd_confine_plan(&confine, spec, &what, pool), 0);
-    assert_null(cgwd_confine_apply(&confine));
-    cgwd_confine_close(&confine);
+    assert_int_equal(cgwd_limits_plan(&limits, spec, &what, pool), 0);
+    assert_null(cgwd_limits_apply(&limits));
+    cgwd_limits_close(&limits);
     assert_string_equal(content(max), "4096");
     assert_string_equal(content(procs), "0");
     unlink(max);
     unlink(procs);
     unlink(subtree);
-    cgwd_confine_forget(spec);
+    cgwd_limits_forget(spec);
     assert_int_equal(access(spec->cgroup_dir, F_OK), -1);
 }
 
@@ -144,7 +144,7 @@ static void a_process_s_memory_is_told(void **state)
 
 static int set_up(void **state)
 {
-    static char path[] = "/tmp/cgw-confine-XXXXXX";
+    static char path[] = "/tmp/cgw-limits-XXXXXX";
 
     (void)state;
     apr_initialize();

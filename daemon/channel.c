@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "cgw_control.h"
+#include "cgw_log.h"
+#include "group.h"
+#include "output.h"
+#include "overdue.h"
+#include "stacks.h"
+
+/* Read of a process that has ended; whoever else has its channel may go on. */
+#define LAST_MESSAGES 64
+
+static void distrust(cgwd_process *proc, const char *what)
+{
+    cgwd_log(proc->generation->group->log, CGWD_ERROR, CGW_LOGNO(0210)
+             "%s: pid %ld %s; it is killed. The application wrote to or closed "
+             "descriptors that are not its own", proc->generation->group->name,
+             (long)proc->pid, what);
+    cgwd_process_kill(proc);
+}
+
+/* The library directory was upgraded below a supervisor that runs. */
+static void reject_version(cgwd_process *proc)
+{
+    cgwd_log(proc->generation->group->log, CGWD_ERROR, CGW_LOGNO(0294)
+             "%s: pid %ld is of another version than this supervisor; "
+             "mod_cgateway was upgraded, it seems: \"apachectl graceful\" brings "
+             "both together", proc->generation->group->name, (long)proc->pid);
+    cgwd_process_kill(proc);
+}
+
+/* ---- messages ----------------------------------------------------------- */
+
+static const char *failure_name(uint64_t failure)
+{
+    switch (failure) {
+    case CGW_START_IMPORT: return "importing the application failed";
+    case CGW_START_CALLABLE: return "the application callable was not found";
+    case CGW_START_INTERPRETER: return "the interpreter cannot be used";
+    default: return "it could not start";
+    }
+}
+
+/* It says what to watch before it loads the application. */
+static void take_wish(cgwd_process *proc, const struct cgw_message *msg, int dir)
+{
+    cgwd_generation *gen = proc->generation;
+
+    if (!cgwd_trigger_take(&gen->group->trigger, &gen->wishes, msg, dir)) {
+        distrust(proc, "asked to watch what it may not");
+    }
+    else if (msg->arg == CGW_WATCH_END) {
+        cgw_message_send(proc->control.fd, CGW_MSG_LOAD, 0, NULL, 0);
+    }
+}
+
+static int is_worker(const cgwd_process *proc)
+{
+    return proc->state == CGWD_PROCESS_LAUNCHING
+           || proc->state == CGWD_PROCESS_SERVING
+           || proc->state == CGWD_PROCESS_DRAINING;
+}
+
+static void take_message(cgwd_process *proc, const struct cgw_message *msg,
+                         const int *fds)
+{
+    cgwd_generation *gen = proc->generation;
+
+    if (msg->type == CGW_MSG_STACKS) {
+        cgwd_stacks_take(proc, fds[0]);
+        return;
+    }
+    if (gen->state == CGWD_GENERATION_FAILED || proc->overdue
+        || gen->state == CGWD_GENERATION_DRAINING) {
+        return; /* it is on its way out, whatever it says */
+    }
+    if (msg->type == CGW_MSG_WATCH && proc->state == CGWD_PROCESS_STARTING) {
+        take_wish(proc, msg, fds[0]);
+    }
+    else if (msg->type == CGW_MSG_READY && proc->state == CGWD_PROCESS_STARTING) {
+        gen->python = (uint32_t)(msg->arg >> CGW_READY_PYTHON_SHIFT);
+        cgwd_generation_ready(gen, proc, (msg->arg & CGW_READY_FORKABLE) != 0);
+    }
+    else if (msg->type == CGW_MSG_FAILED
+             && proc->state == CGWD_PROCESS_STARTING) {
+        cgwd_output_read(proc);
+        cgwd_generation_start_failed(gen, failure_name(msg->arg));
+    }
+    else if (msg->type == CGW_MSG_SERVING
+             && proc->state == CGWD_PROCESS_LAUNCHING) {
+        cgwd_generation_process_serves(gen, proc);
+    }
+    else if (msg->type == CGW_MSG_WORN
+             && (proc->state == CGWD_PROCESS_SERVING
+                 || proc->state == CGWD_PROCESS_LAUNCHING)) {
+        cgwd_generation_replace(gen, proc, "CGatewayMaxRequests");
+    }
+    else if (is_worker(proc) && cgwd_overdue_take(proc, msg)) {
+        return;
+    }
+    else if (msg->type == CGW_MSG_SERVING || msg->type == CGW_MSG_DRAINED
+             || msg->type == CGW_MSG_HELLO || msg->type == CGW_MSG_WORN) {
+        return; /* told to drain meanwhile, or its pid was all it had to say */
+    }
+    else {
+        distrust(proc, "sent a control message out of turn");
+    }
+}
+
+static void check_sender(cgwd_process *proc, const struct cgw_message *msg,
+                         const int *fds, pid_t pid)
+{
+    if (!proc->pid && pid > 0 && !cgwd_process_introduce(proc, pid)) {
+        return;
+    }
+    if (pid != proc->pid) {
+        distrust(proc, "let another process speak for it");
+        return;
+    }
+    take_message(proc, msg, fds);
+}
+
+static void handle_control(cgwd_watch *watch)
+{
+    cgwd_process *proc = watch->owner;
+    struct cgw_message msg;
+    int fds[CGW_MESSAGE_MAX_FDS], pid;
+    int rv = cgw_message_recv(watch->fd, &msg, fds, &pid);
+
+    if (rv == EAGAIN) {
+        return;
+    }
+    if (rv == EPROTONOSUPPORT) {
+        reject_version(proc);
+        cgwd_watch_close(proc->sup->loop, watch);
+    }
+    else if (rv == EPROTO) {
+        distrust(proc, "sent a malformed control message");
+        cgwd_watch_close(proc->sup->loop, watch);
+    }
+    else if (rv) {
+        cgwd_process_fell_silent(proc);
+    }
+    else {
+        check_sender(proc, &msg, fds, pid);
+        for (int i = 0; i < CGW_MESSAGE_MAX_FDS; i++) {
+            if (fds[i] >= 0) {
+                close(fds[i]);
+            }
+        }
+    }
+}
+
+/* ---- the channel -------------------------------------------------------- */
+
+void cgwd_channel_open(cgwd_process *proc, int fd)
+{
+    proc->control = (cgwd_watch){.fd = fd, .owner = proc, .handle = handle_control};
+    cgwd_watch_add(proc->sup->loop, &proc->control);
+}
+
+void cgwd_channel_hear_out(cgwd_process *proc)
+{
+    struct pollfd p = {.events = POLLIN};
+
+    for (int i = 0; i < LAST_MESSAGES; i++) {
+        p.fd = proc->control.fd;
+        if (p.fd < 0 || poll(&p, 1, 0) <= 0) {
+            break;
+        }
+        handle_control(&proc->control);
+    }
+}

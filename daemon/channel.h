@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CGWD_CHANNEL_H
+#define CGWD_CHANNEL_H
+
+#include "process.h"
+
+/* The control channel of a process: what it says of itself. None of it is
+ * trusted: whatever is out of turn costs the process its life. */
+
+/* Takes fd over, and hears it from now on. */
+void cgwd_channel_open(cgwd_process *proc, int fd);
+/* The process has ended and is not reaped yet: take the messages that it left. */
+void cgwd_channel_hear_out(cgwd_process *proc);
+
+#endif
