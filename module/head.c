@@ -46,6 +46,13 @@ void cgwm_head_apply(const cgwm_head *head, request_rec *r)
     }
 }
 
+void cgwm_head_offer_ranges(request_rec *r)
+{
+    if (r->status == HTTP_OK && !apr_table_get(r->headers_out, "Accept-Ranges")) {
+        ap_set_accept_ranges(r);
+    }
+}
+
 int cgwm_head_meets_conditions(request_rec *r)
 {
     const char *modified = apr_table_get(r->headers_out, "Last-Modified");

@@ -12,6 +12,9 @@
  * error's status, as a file that is one does. */
 void cgwm_head_apply(const cgwm_head *head, request_rec *r);
 
+/* Of a file whose ranges httpd cuts: says so, where the application did not. */
+void cgwm_head_offer_ranges(request_rec *r);
+
 /* Is a response of 200 what the client asked for by If-None-Match and its like,
  * going by ETag and Last-Modified of the head that was applied? OK, or 304 or
  * 412, which is then the answer. */

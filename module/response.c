@@ -111,7 +111,7 @@ static void take_head(cgwm_response *res, const uint8_t *payload, size_t len)
 
 /* ---- body ---------------------------------------------------------------- */
 
-/* Accounts for n more body bytes; 0 where they do not go to the client. */
+/* Accounts for n more body bytes; 0 where they are of no use to httpd. */
 static int count_body(cgwm_response *res, apr_uint64_t n)
 {
     res->received += n;
@@ -119,7 +119,7 @@ static int count_body(cgwm_response *res, apr_uint64_t n)
         fail_protocol(res, "more body than Content-Length");
         return 0;
     }
-    return res->started && may_have_body(res) && !res->head_only;
+    return res->started && may_have_body(res);
 }
 
 static void keep(cgwm_response *res, apr_bucket *b)
@@ -141,7 +141,7 @@ static void take_body(cgwm_response *res, apr_bucket *b)
         apr_bucket_destroy(b);
         fail_protocol(res, "body before head");
     }
-    else if (count_body(res, b->length)) {
+    else if (count_body(res, b->length) && !res->head_only) {
         keep(res, b);
     }
     else {
@@ -153,16 +153,28 @@ static void take_body(cgwm_response *res, apr_bucket *b)
  * without it. */
 static void check_conditions(cgwm_response *res)
 {
-    int status = res->received == 0 && res->started
-                     ? cgwm_head_meets_conditions(res->r) : OK;
+    int status = OK;
 
-    if (status != OK) {
+    if (res->received == 0 && res->started) {
+        cgwm_head_offer_ranges(res->r);
+        status = cgwm_head_meets_conditions(res->r);
+    }
+
+    if (status == OK) {
+        return;
+    }
+    res->r->status_line = NULL;
+    if (is_overridden(res->r, status)) {
         res->override = status;
         res->started = 0;
-        res->r->status_line = NULL;
+        return;
     }
+    res->r->status = status;
+    res->expected = CGW_LENGTH_UNKNOWN;
+    res->is_unmet = 1;
 }
 
+/* For HEAD, too, since httpd cuts ranges from it, and then sends the head alone. */
 static void keep_file(cgwm_response *res, int fd, apr_off_t offset,
                       apr_off_t length)
 {
@@ -188,7 +200,7 @@ static void send_named(cgwm_response *res)
     res->started = 1;
     res->received = 0;
     check_conditions(res);
-    if (res->started && !res->head_only && length > 0) {
+    if (res->started && !res->is_unmet && length > 0) {
         keep_file(res, fd, 0, length);
     }
     else {
@@ -219,7 +231,7 @@ static void take_file(cgwm_response *res, const uint8_t *payload, size_t len)
         return;
     }
     check_conditions(res);
-    if (count_body(res, length) && length > 0) {
+    if (count_body(res, length) && !res->is_unmet && length > 0) {
         keep_file(res, fd, (apr_off_t)offset, (apr_off_t)length);
     }
     else {

@@ -30,6 +30,7 @@ typedef struct cgwm_response {
     enum cgwm_response_state state;
     int head_only;           /* the body goes nowhere */
     int started;             /* a head was taken over into r */
+    int is_unmet;            /* the client's conditions for a file: none is sent */
     int override;            /* httpd's page for this status is the answer; 0 */
     cgwm_named_file named;   /* httpd sends it once the application is done */
     int status;              /* FAILED before the head: HTTP status */

@@ -204,6 +204,18 @@ int cgww_response_end(struct cgww_request *r, bool flush)
     return flush && r->thread->out.len > 0 ? flush_out(r, NULL, 0, -1) : 0;
 }
 
+/* After a HEAD a file goes to nobody, but httpd answers conditions and ranges by
+ * it. */
+static bool wants_file(const struct cgww_request *r)
+{
+    const struct cgww_response *res = &r->response;
+
+    return res->state == CGWW_RESPONSE_SET
+           && (!res->bodiless
+               || ((r->wire.flags & CGW_REQUEST_HEAD_ONLY)
+                   && !cgw_status_bodiless(res->head.status)));
+}
+
 int cgww_response_file(struct cgww_request *r, int fd, uint64_t offset,
                        uint64_t length)
 {
@@ -211,20 +223,17 @@ int cgww_response_file(struct cgww_request *r, int fd, uint64_t offset,
     struct cgw_buf *out = &r->thread->out;
 
     cgww_response_length(r, length);
-    if (res->state == CGWW_RESPONSE_SET && !res->bodiless && length > 0) {
-        uint64_t left = res->head.length - res->sent;
-        length = length < left ? length : left;
-    }
-    if (res->state != CGWW_RESPONSE_SET || res->bodiless || length == 0) {
+    if (!wants_file(r)) {
         return 0; /* cgww_response_end() says the rest */
     }
+    length = length < res->head.length ? length : res->head.length;
     /* Head and file in one piece: httpd's byte ranges need the whole response
      * before its head goes out. */
     put_head(r, 0);
     bool last = length == res->head.length;
     size_t start = cgw_frame_open(out, CGW_FRAME_FILE,
                                   last ? CGW_FRAME_LAST : 0);
-    cgw_put_u64(out, offset);
+    cgw_put_u64(out, length ? offset : 0); /* it may lie beyond the end */
     cgw_put_u64(out, length);
     cgw_frame_close(out, start);
     res->sent += length;

@@ -8,13 +8,14 @@ import gzip
 import hashlib
 import os
 import random
-import re
+import urllib.parse
 import zlib
 
 import pytest
 
-from harness.httpd import arguments, until
+from harness.httpd import until
 from harness.paths import HTTPD_USER, MPM
+from harness.usage import httpd_children, open_files, resident
 
 DATA = bytes(range(251)) * 1200
 LETTERS = b"only letters"
@@ -218,19 +219,60 @@ def test_conditional_requests(site, path, header, value, status):
         assert connection.get("/offset").body == DATA[-10:], "in step"
 
 
+# ---- as httpd's own files --------------------------------------------------------------
+
+ABOUT_A_FILE = ("ETag", "Last-Modified", "Content-Length", "Content-Range",
+                "Accept-Ranges")
+
+
+def conditions(tag, date):
+    """Headers of requests, by the validators of a file."""
+    for headers in (
+            {}, {"If-None-Match": tag}, {"If-None-Match": f'"x", {tag}'},
+            {"If-None-Match": f"W/{tag}"}, {"If-None-Match": '"x"'},
+            {"If-None-Match": "*"}, {"If-Match": tag}, {"If-Match": '"x"'},
+            {"If-Match": "*"}, {"If-Modified-Since": date},
+            {"If-Modified-Since": EARLIER}, {"If-Modified-Since": "no date"},
+            {"If-Unmodified-Since": date}, {"If-Unmodified-Since": EARLIER},
+            {"If-None-Match": '"x"', "If-Modified-Since": date},
+            {"If-None-Match": tag, "If-Modified-Since": EARLIER}):
+        for wanted in ({}, {"Range": "bytes=5-9"}, {"Range": "bytes=-3"},
+                       {"Range": "bytes=9999999-"}, {"Range": "lines=1-2"},
+                       {"Range": "bytes=5-9", "If-Range": tag},
+                       {"Range": "bytes=5-9", "If-Range": '"x"'},
+                       {"Range": "bytes=5-9", "If-Range": date}):
+            yield {**headers, **wanted}
+
+
+def answer_about(connection, path, method, headers):
+    answer = connection.request(path, method, headers=headers)
+    return answer.status, answer.body, {
+        name: answer.headers[name] for name in ABOUT_A_FILE}
+
+
+@pytest.mark.parametrize("name", ["data", "empty"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_conditions_and_ranges_are_answered_as_for_a_file_of_httpd(
+        site, files, method, name):
+    httpd = site(f'Alias /static "{files}"', f"CGatewaySendfileRoot {files}",
+                 "FileETag MTime Size")
+    os.utime(files / name, (1_777_629_600, 1_777_629_600))
+    with httpd.connection() as connection:
+        static = connection.get(f"/static/{name}")
+        tag, date = static.headers["ETag"], static.headers["Last-Modified"]
+        assert tag and date == DATE
+        known = urllib.parse.urlencode({"ETag": tag, "Last-Modified": date})
+        way = {"data": "plain"}.get(name, name)
+        named = urllib.parse.urlencode({"X-Sendfile": files / name})
+        for headers in conditions(tag, date):
+            expected = answer_about(connection, f"/static/{name}", method, headers)
+            assert answer_about(connection, f"/{way}?{known}", method, headers) \
+                == expected, headers
+            assert answer_about(connection, f"/bytes?{named}", method, headers) \
+                == expected, headers
+
+
 # ---- what it costs ------------------------------------------------------------------
-
-def httpd_children(httpd):
-    words = {pid: arguments(pid) for pid in httpd.processes()}
-    return [pid for pid, line in words.items()
-            if pid != httpd.process.pid and "-f" in line]
-
-
-def open_files(pid):
-    with contextlib.suppress(OSError):
-        return len(os.listdir(f"/proc/{pid}/fd"))
-    return 0
-
 
 def test_no_descriptor_stays_open(site, files):
     make_large(files / "large")
@@ -248,14 +290,6 @@ def test_no_descriptor_stays_open(site, files):
     until(lambda: report(httpd)["open"] <= before + 1, "the worker to close its files")
     for pid in httpd_children(httpd):
         until(lambda pid=pid: open_files(pid) < 60, "httpd to close its files")
-
-
-def resident(pid):
-    """Bytes of memory that are the process's own: what it maps of files is not."""
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/status", encoding="ascii") as status:
-            return int(re.search(r"RssAnon:\s+(\d+)", status.read())[1]) << 10
-    return 0
 
 
 def test_a_large_download_takes_constant_memory_and_no_worker(site, files):
