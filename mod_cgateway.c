@@ -9,6 +9,7 @@
 #include "module/auth.h"
 #include "module/config.h"
 #include "module/file.h"
+#include "module/gate.h"
 #include "module/gateway.h"
 #include "module/notes.h"
 #include "module/status.h"
@@ -25,6 +26,7 @@ static void register_hooks(apr_pool_t *p)
 {
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
     cgwm_file_register_filter();
+    cgwm_gate_register_filter();
     cgwm_gateway_register_hooks(p);
     cgwm_auth_register(p);
     cgwm_status_register_hooks(p);

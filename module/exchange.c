@@ -17,6 +17,7 @@
 #include "cgw_clock.h"
 #include "cgw_log.h"
 #include "cgw_wire.h"
+#include "gate.h"
 #include "inbox.h"
 #include "notes.h"
 #include "patience.h"
@@ -35,11 +36,6 @@ APLOG_USE_MODULE(cgateway);
 #define STOP_POLL_MS 1000
 /* How often an HTTP/2 stream is looked at for whether its client gave it up. */
 #define STREAM_ABORT_POLL_MS 100
-/* mod_http2 cannot be asked for room, and makes this thread wait where its
- * client does not read; the worker would wait behind it. So what a worker says
- * is kept until it pauses for so long, is over, or what it said is so old. */
-#define STREAM_PAUSE_MS 10
-#define STREAM_OLDEST apr_time_from_sec(1)
 /* A client that ends its direction may still read (nc -N): so long its request
  * may wait for a worker before it counts as given up. */
 #define HALF_CLOSED_GRACE apr_time_from_msec(100)
@@ -61,6 +57,7 @@ typedef struct exchange {
     int fd;                     /* to the worker, -1: none */
     apr_time_t begun, ended;    /* the latest attempt */
     int client_fd;              /* -1: not a socket of this connection's own */
+    cgwm_gate *gate;            /* of an HTTP/2 stream, else NULL */
 
     /* being sent: a frame header or the whole REQUEST, then body bytes */
     struct cgw_buf request;
@@ -74,7 +71,6 @@ typedef struct exchange {
     int body_status;            /* the body broke off: what httpd answers */
     int client_writable;        /* the client took what it got so far */
     int vain_polls;             /* of an HTTP/2 stream's body, one after another */
-    apr_time_t kept_since;      /* for an HTTP/2 stream, 0: nothing is kept */
     int worker_ready;           /* the worker said something, or ended */
 } exchange;
 
@@ -331,13 +327,27 @@ static int stream_poll(const exchange *x)
     return x->vain_polls < STREAM_VAIN_POLLS ? 1 : STREAM_POLL_MS;
 }
 
+/* Should the client take something? */
+static int awaits_room(const exchange *x)
+{
+    return cgwm_response_is_due(&x->response)
+           || (x->gate && cgwm_gate_holds(x->gate));
+}
+
+/* Milliseconds until a stream is looked at, which has no socket. */
+static int stream_limit(const exchange *x, int awaits_client)
+{
+    int body = awaits_client ? stream_poll(x) : STREAM_ABORT_POLL_MS;
+    int room = x->gate && awaits_room(x) ? cgwm_gate_pause(x->gate) : body;
+
+    return room < body ? room : body;
+}
+
 /* Milliseconds that the client may be waited for. */
 static int client_limit(const exchange *x, int awaits_client)
 {
     if (x->client_fd < 0) {
-        return cgwm_response_is_due(&x->response) ? STREAM_PAUSE_MS
-               : awaits_client                    ? stream_poll(x)
-                                                  : STREAM_ABORT_POLL_MS;
+        return stream_limit(x, awaits_client);
     }
     if (owes_half_close(x)) {
         return grace_left(x);
@@ -415,34 +425,32 @@ static short worker_events(const exchange *x)
                    | (is_sending(x) && !x->write_closed ? POLLOUT : 0));
 }
 
-/* An HTTP/2 stream; paused: the worker has said nothing for a while. */
-static void note_stream(exchange *x, int paused)
+/* Has the client of a stream moved? */
+static void note_stream(exchange *x, int awaits_client)
 {
-    apr_time_t now = (apr_time_t)cgw_clock_us();
+    int awaits = awaits_room(x);
 
-    if (!cgwm_response_is_due(&x->response)) {
-        x->kept_since = 0;
-    }
-    else if (!x->kept_since) {
-        x->kept_since = now;
-    }
-    x->client_writable = paused || cgwm_outbox_is_full(x->outbox)
-                         || (x->kept_since && now - x->kept_since >= STREAM_OLDEST);
+    x->client_writable = awaits && (!x->gate || cgwm_gate_has_room(x->gate));
     if (x->r->connection->aborted) {
         give_up_client(x, "gave up its stream");
+    }
+    else if (x->client_writable || (awaits && cgwm_gate_has_moved(x->gate))) {
+        x->waiting_since = 0;
+    }
+    else if (awaits || awaits_client) {
+        count_wait(x, awaits_client);
     }
 }
 
 /* Who moved? A client's socket with nothing asked of it reports a reset all
- * the same. An HTTP/2 stream has no socket: the worker comes first, and what
- * it said is passed on when it pauses. */
+ * the same. An HTTP/2 stream has none. */
 static void note_events(exchange *x, const struct pollfd *fds, int awaits_client)
 {
     short client = fds[1].revents;
 
     x->worker_ready = fds[0].revents & ~POLLOUT;
     if (x->client_fd < 0) {
-        note_stream(x, fds[0].revents == 0);
+        note_stream(x, awaits_client);
         return;
     }
     if (client & POLLRDHUP) {
@@ -685,11 +693,15 @@ int cgwm_exchange_run(request_rec *r, const cgwm_group *group,
     int status;
 
     x.client_fd = client_socket(r);
+    x.gate = cgwm_gate_close(r);
     x.inbox = cgwm_inbox_create(r);
     x.outbox = create_outbox(r);
     cgwm_response_init(&x.response, r, x.inbox, x.outbox, group->spec->name);
     x.response.tally = group->tally;
     status = run_attempts(&x);
+    if (x.gate) {
+        cgwm_gate_open(x.gate);
+    }
     cgw_buf_free(&x.request);
     cgwm_notes_set(r, &x.response, x.ended - x.begun);
     status = finish(&x, status);

@@ -31,6 +31,7 @@ clang: command -v clang
 LIBCLANG_RT: has_fuzzer
 curl: command -v curl
 wrk: command -v wrk
+nghttp2-client: command -v h2load
 git: command -v git
 openssl: command -v openssl
 universal-ctags: ctags --version | grep Universal
@@ -41,11 +42,13 @@ python3-pip: /usr/bin/python3 -m pip --version
 haproxy: command -v haproxy
 iproute2: command -v ip
 python3-yaml: /usr/bin/python3 -c "import yaml"
+python3-h2: /usr/bin/python3 -c "import h2"
 libapache2-mod-wsgi-py3: test -f "$(apxs -q LIBEXECDIR)/mod_wsgi.so"
 python3-dbg: command -v python3-dbg'
 
 BENCH='wrk: command -v wrk
 curl: command -v curl
+nghttp2-client: command -v h2load
 strace: command -v strace
 python3-venv: /usr/bin/python3 -c "import ensurepip"
 python3-pip: /usr/bin/python3 -m pip --version

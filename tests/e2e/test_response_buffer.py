@@ -3,19 +3,26 @@
 
 import contextlib
 import hashlib
+import random
 import selectors
 import socket
 import statistics
 import time
 import zlib
 
+import pytest
+
 from harness.httpd import until
+from harness.http2 import Http2
 from harness.paths import MPM, PATIENCE
 
 APP = '''
+import random
 import threading
+import time
 
 BLOCK = bytes(range(256)) * 256
+NOISE = random.Random(3).randbytes(65536)   # no filter makes it shorter
 GO_ON = threading.Semaphore(0)
 PRODUCED = []
 
@@ -24,6 +31,14 @@ def endless():
     while True:
         PRODUCED.append(1)
         yield BLOCK
+
+
+def steps():
+    """Pauses again and again, and goes on for two seconds."""
+    for number in range(40):
+        yield b"%02d" % number
+        yield NOISE
+        time.sleep(0.05)
 
 
 def events(count):
@@ -41,6 +56,8 @@ def application(environ, start_response):
         kind, body = "text/event-stream", events(5)
     elif path == "/endless":
         body = endless()
+    elif path == "/steps":
+        body = steps()
     elif path == "/produced":
         body = [b"%d" % len(PRODUCED)]
     elif path == "/go-on":
@@ -166,6 +183,89 @@ def test_beyond_both_bounds_the_worker_waits_for_the_client(httpd):
             assert int(httpd.get("/produced").text) < 500
 
 
+# ---- HTTP/2 -------------------------------------------------------------------------
+
+needs_http2 = pytest.mark.skipif(MPM == "prefork", reason="mod_http2 needs threads")
+NOISE = random.Random(3).randbytes(65536)
+STEPS = b"".join(b"%02d" % number + NOISE for number in range(40))
+
+
+@pytest.fixture
+def http2(httpd):
+    """Starts the application; the other lines are for its virtual host."""
+    def start(*lines, main=""):
+        httpd.load("http2", "filter", "deflate")
+        httpd.main(main)
+        httpd.wsgi(httpd.app("page.wsgi", APP), "Protocols h2c http/1.1",
+                   "CGatewayProcesses 1", *lines)
+        return httpd.start()
+    return start
+
+
+def ask_without_reading(client, path, count, headers=()):
+    client.reads = False
+    streams = [client.ask(path, headers=headers) for _ in range(count)]
+    client.receive_until(lambda: all(stream.body for stream in streams))
+    return streams
+
+
+@needs_http2
+@pytest.mark.parametrize("filtered", [False, True], ids=["plain", "deflate"])
+@pytest.mark.parametrize("path", ["/page", "/steps"])
+def test_a_stream_that_is_not_read_holds_no_worker(http2, path, filtered):
+    """Also of an application that pauses, or goes on for long, and behind a filter."""
+    httpd = http2("CGatewayThreads 3", "SetOutputFilter DEFLATE" if filtered else "")
+    with Http2(httpd.port, window=1000) as client:
+        streams = ask_without_reading(client, path, 3, [("accept-encoding", "gzip")])
+        until(lambda: httpd.connections() == 0, "the workers to be rid of the responses")
+        assert httpd.get("/small").text == "small"
+        assert not any(len(stream.body) > 1000 for stream in streams)
+        client.read_on()
+        for stream in client.finish(*streams):
+            body = bytes(stream.body)
+            assert (stream.status, stream.ended) == (200, True)
+            assert (zlib.decompress(body, 31) if filtered else body) \
+                == {"/page": PAGE, "/steps": STEPS}[path]
+
+
+@needs_http2
+def test_slow_streams_slow_nobody_down(http2):
+    httpd = http2("CGatewayProcesses 2", "CGatewayThreads 4")
+    with contextlib.ExitStack() as stack:
+        unloaded = median_latency(httpd)
+        clients = [stack.enter_context(Http2(httpd.port, window=1000)) for _ in range(4)]
+        streams = [ask_without_reading(client, "/steps", 6) for client in clients]
+        loaded = median_latency(httpd)
+        assert loaded < 2 * unloaded + SLACK, (loaded, unloaded)
+        until(lambda: httpd.connections() == 0, "the workers to be rid of the responses")
+        for client, its in zip(clients, streams):
+            client.read_on()
+            assert all(stream.body == STEPS for stream in client.finish(*its))
+
+
+@needs_http2
+@pytest.mark.parametrize("buffer", ["64K 1M", "64K 0", "0 0"])
+def test_beyond_the_bounds_the_worker_waits_for_the_stream(http2, buffer):
+    httpd = http2(f"CGatewayResponseBuffer {buffer}", "CGatewayThreads 2")
+    with Http2(httpd.port, window=1000) as client:
+        stalled, = ask_without_reading(client, "/endless", 1)
+        for _ in range(200):
+            assert int(httpd.get("/produced").text) < 500
+        client.read_on()
+        client.receive_until(lambda: len(stalled.body) > 100 * len(NOISE))
+        assert stalled.body[:1 << 20] == bytes(range(256)) * (1 << 12)
+        client.give_up(stalled)
+        until(lambda: httpd.connections() == 0, "the response to be given up")
+
+
+@needs_http2
+def test_a_stream_that_is_not_read_for_timeout_is_given_up(http2):
+    httpd = http2("CGatewayResponseBuffer 64K 1M", "CGatewayThreads 2", main="Timeout 2")
+    with Http2(httpd.port, window=1000) as client:
+        ask_without_reading(client, "/endless", 1)
+        until(lambda: httpd.connections() == 0, "the response to be given up")
+
+
 # ---- what must not wait -----------------------------------------------------------
 
 def read_events(receive_until, go_on):
@@ -184,6 +284,19 @@ def test_server_sent_events_arrive_one_by_one(httpd):
         raw.send(b"GET /events HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
         read_events(raw.receive_until, lambda: httpd.get("/go-on"))
         assert raw.receive_all()[0].endswith(b"0\r\n\r\n")
+
+
+@needs_http2
+def test_server_sent_events_arrive_one_by_one_by_http_2(http2):
+    httpd = http2()
+    with Http2(httpd.port) as client:
+        stream = client.ask("/events")
+
+        def receive_until(mark):
+            client.receive_until(lambda: mark in stream.body)
+            return stream.body
+        read_events(receive_until, lambda: httpd.get("/go-on"))
+        assert client.finish(stream).ended
 
 
 def test_server_sent_events_arrive_one_by_one_through_mod_deflate(httpd):
