@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The clients: wrk for many requests, curl for one that moves much."""
+"""The clients: wrk for many requests, h2load for many over HTTP/2, curl for one that
+moves much."""
 
 import json
 import pathlib
 import re
+import statistics
 import subprocess
+import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -46,6 +49,21 @@ def wrk(url, connections, seconds, script=None, threads=1):
                "p99": to_ms(re.search(r"(?m)^\s+99%\s+(\S+)", out)[1])}
     own = re.search(r"^\{.*\}$", out, re.MULTILINE)
     return {**figures, **(json.loads(own[0]) if own else {})}
+
+
+def h2load(url, connections, streams, seconds):
+    """The same figures of HTTP/2 without TLS, with so many streams at a time on each
+    connection."""
+    with tempfile.NamedTemporaryFile(mode="r") as log:
+        out = run(["h2load", f"--duration={seconds}", f"--clients={connections}",
+                   f"--max-concurrent-streams={streams}", f"--log-file={log.name}", url])
+        rows = [row.split() for row in log]
+    done = re.search(r"requests: .* (\d+) succeeded, 0 failed, 0 errored", out)
+    if not done or len(rows) < 2 or any(row[1] != "200" for row in rows):
+        raise BadAnswer(f"{url}: {out}")
+    cuts = statistics.quantiles([int(row[2]) / 1000 for row in rows], n=100)
+    return {"rate": float(re.search(r"([\d.]+) req/s", out)[1]),
+            "requests": int(done[1]), "p50": cuts[49], "p99": cuts[98]}
 
 
 def curl(url, megabytes, *more):

@@ -50,7 +50,7 @@ def grid(path, panels):
 def concurrency(path, results):
     """Rate over the number of connections, for the trivial application."""
     points = {int(work.name.split("=")[1]): rounds for work, rounds in results
-              if work.name.startswith("trivial")}
+              if work.name.startswith("trivial, c=")}
     if len(points) < 2:
         return False
     plt = pyplot()
@@ -82,7 +82,7 @@ def draw(directory, results):
         return drawn
     if concurrency(directory / "concurrency.svg", results):
         drawn.append(("concurrency.svg", "trivial application by connections"))
-    others = [(w, r) for w, r in results if not w.name.startswith("trivial")]
+    others = [(w, r) for w, r in results if not w.name.startswith("trivial, c=")]
     rates = [(w.name, r, "rate", w.unit) for w, r in others]
     tails = [(w.name, r, "p99", "p99 ms") for w, r in others if w.unit == "requests/s"]
     for name, panels, text in [("rates.svg", rates, "rates"),

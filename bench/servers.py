@@ -30,6 +30,8 @@ Listen 127.0.0.1:{port}
 DefaultRuntimeDir {root}
 LoadModule mpm_event_module {modules}/mod_mpm_event.so
 LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule http2_module {modules}/mod_http2.so
+Protocols h2c http/1.1
 {user}
 ThreadLimit 300
 ThreadsPerChild 300

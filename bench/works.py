@@ -37,6 +37,10 @@ def wrk(connections, **more):
     return lambda url, seconds: client.wrk(url, connections, seconds, **more)
 
 
+def h2load(connections, streams):
+    return lambda url, seconds: client.h2load(url, connections, streams, seconds)
+
+
 def curl(megabytes, *arguments):
     return lambda url, seconds: client.curl(url, megabytes, *arguments)
 
@@ -52,6 +56,8 @@ def all_works(big):
         Work("trivial, c=16", "hello.wsgi", "/", wrk(16), (OURS_2X1, *LIMITS)),
         Work("trivial, c=64", "hello.wsgi", "/", wrk(64), (OURS_2X1, *LIMITS)),
         Work("trivial, c=256", "hello.wsgi", "/", wrk(256), (OURS_2X1, *LIMITS)),
+        Work("trivial over HTTP/2, c=4 with 16 streams", "hello.wsgi", "/",
+             h2load(4, 16), (OURS_2X1, *LIMITS)),
         Work("Django hello, c=16", "django.wsgi", "/", wrk(16), (OURS_2X1,)),
         Work("Django page of 50 rows, c=16", "django.wsgi", "/rows", wrk(16),
              (OURS_2X1,)),

@@ -10,7 +10,8 @@ import pytest
 from harness.paths import BUILD, PRELOAD, PYTHON, ROOT
 
 pytestmark = [
-    pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed"),
+    pytest.mark.skipif(not shutil.which("wrk") or not shutil.which("h2load"),
+                       reason="wrk or h2load is not installed"),
     pytest.mark.skipif(bool(PRELOAD), reason="speed says nothing with sanitizers")]
 
 
@@ -19,10 +20,11 @@ def test_it_measures_judges_and_leaves_nothing(tmp_path):
         [PYTHON, ROOT / "bench" / "bench.py", "--build", BUILD, "--output", tmp_path,
          "--rounds", "1", "--seconds", "1", "--contender", "mod_cgateway", "--contender",
          "limit: no hop", "--only", "trivial, c=64", "--only", "10 KB POST",
-         "--only", "file_wrapper"], capture_output=True, text=True, cwd=tmp_path)
+         "--only", "over HTTP/2", "--only", "file_wrapper"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     results = (tmp_path / "results.md").read_text()
-    for work in ["trivial, c=64", "JSON echo of a 10 KB POST", "file_wrapper download"]:
+    for work in ["trivial, c=64", "JSON echo of a 10 KB POST", "trivial over HTTP/2",
+                 "file_wrapper download"]:
         assert f"## {work}" in results
     assert re.search(r"\| limit: no hop \| [\d,]+ \|", results)
     assert re.search(r"\| mod_cgateway 2×1 \| [\d,.]+ \|", results)
