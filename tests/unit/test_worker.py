@@ -488,9 +488,11 @@ def test_file_with_a_shorter_length(group):
 
 
 def test_file_for_head(group):
+    """httpd answers conditions and ranges by it."""
     response = group.ask("/file", QUERY_STRING="plain",
                          flags=h.SENDFILE | h.HEAD_ONLY)
-    assert response.length == len(CONTENT) and not response.files
+    assert response.length == len(CONTENT) and response.complete
+    assert response.files == [(10, len(CONTENT))]
 
 
 # ---- PEP 3333 as a whole ----------------------------------------------------
