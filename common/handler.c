@@ -30,6 +30,7 @@ void cgw_handler_parse(struct cgw_handler *out, const char *status, int sig)
     out->blocked = has_signal(status, "\nSigBlk:", sig);
     out->caught = has_signal(status, "\nSigCgt:", sig);
     out->sleeping = state && state[8] == 'S';
+    out->runs = state && state[8] == 'R';
 }
 
 int cgw_handler_look(struct cgw_handler *out, const char *path, int sig)

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "admin.h"
 #include "cgw_control.h"
 #include "cgw_log.h"
 #include "group.h"
@@ -75,6 +76,11 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg,
 
     if (msg->type == CGW_MSG_STACKS) {
         cgwd_stacks_take(proc, fds[0]);
+        return;
+    }
+    if (msg->type == CGW_MSG_CLOSED && is_worker(proc)) {
+        proc->closing = 0;
+        cgwd_admin_notify(proc->sup);
         return;
     }
     if (gen->state == CGWD_GENERATION_FAILED || proc->overdue

@@ -13,6 +13,8 @@
 
 /* Below this age a process that dies is a sign of a crash loop. */
 #define YOUNG_MS 10000
+/* So long its workers have to say that they accept no more. */
+#define CLOSING_MS 2000
 /* So many deaths before all workers served, and the start has failed. */
 #define EARLY_DEATHS_MAX 3
 
@@ -70,6 +72,13 @@ static void kill_all(cgwd_generation *gen)
     }
 }
 
+static void clear_timers(cgwd_generation *gen)
+{
+    cgwd_timer_clear(gen->sup->loop, &gen->deadline);
+    cgwd_timer_clear(gen->sup->loop, &gen->closing);
+    cgwd_timer_clear(gen->sup->loop, &gen->refill);
+}
+
 /* Frees a generation without processes. */
 static void check_gone(cgwd_generation *gen)
 {
@@ -77,8 +86,7 @@ static void check_gone(cgwd_generation *gen)
                            && gen->state != CGWD_GENERATION_FAILED)) {
         return;
     }
-    cgwd_timer_clear(gen->sup->loop, &gen->deadline);
-    cgwd_timer_clear(gen->sup->loop, &gen->refill);
+    clear_timers(gen);
     cgwd_memory_stop(gen);
     if (gen->state == CGWD_GENERATION_DRAINING) {
         cgwd_generation_set_state(gen, CGWD_GENERATION_GONE, "drained");
@@ -153,7 +161,7 @@ cgwd_generation *cgwd_generation_start(cgwd_group *group, const cgw_spec *spec)
     gen->number = ++group->last_number;
     gen->born = cgwd_now();
     gen->output = apr_palloc(pool, CGWD_OUTPUT_KEPT);
-    gen->deadline.owner = gen;
+    gen->deadline.owner = gen->closing.owner = gen;
     cgwd_staff_init(gen);
     cgwd_memory_init(gen);
     gen->next = group->generations;
@@ -277,6 +285,27 @@ static void handle_drain_timeout(cgwd_timer *timer)
     kill_all(gen);
 }
 
+/* One that is stopped, say, or whose interpreter lock nobody gets. */
+static void handle_closing(cgwd_timer *timer)
+{
+    cgwd_generation *gen = timer->owner;
+
+    for (cgwd_process *p = gen->processes; p; p = p->next) {
+        p->closing = 0;
+    }
+    cgwd_admin_notify(gen->sup);
+}
+
+int cgwd_generation_is_closing(const cgwd_generation *gen)
+{
+    for (const cgwd_process *p = gen->processes; p; p = p->next) {
+        if (p->closing) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 void cgwd_generation_drain(cgwd_generation *gen, const char *why)
 {
     if (!cgwd_generation_is_alive(gen)) {
@@ -290,6 +319,8 @@ void cgwd_generation_drain(cgwd_generation *gen, const char *why)
     cgwd_generation_set_state(gen, CGWD_GENERATION_DRAINING, why);
     gen->deadline.handle = handle_drain_timeout;
     cgwd_timer_set(gen->sup->loop, &gen->deadline, gen->spec->drain_timeout);
+    gen->closing.handle = handle_closing;
+    cgwd_timer_set(gen->sup->loop, &gen->closing, CLOSING_MS);
     for (cgwd_process *p = gen->processes; p; p = p->next) {
         cgwd_process_drain(p);
     }
@@ -303,8 +334,7 @@ void cgwd_generation_abandon(cgwd_generation *gen, const char *why)
     if (gen->state != CGWD_GENERATION_FAILED) {
         cgwd_generation_set_state(gen, CGWD_GENERATION_FAILED, why);
     }
-    cgwd_timer_clear(gen->sup->loop, &gen->deadline);
-    cgwd_timer_clear(gen->sup->loop, &gen->refill);
+    clear_timers(gen);
     check_gone(gen);
 }
 
@@ -327,6 +357,9 @@ void cgwd_generation_lost(cgwd_generation *gen, cgwd_process *proc)
     int relieved = proc->state == CGWD_PROCESS_DRAINING;
 
     unlink_process(gen, proc);
+    if (proc->closing) {
+        cgwd_admin_notify(gen->sup);
+    }
     if (gen->state == CGWD_GENERATION_STARTING) {
         cgwd_generation_start_failed(gen, "its process ended");
         return;

@@ -42,6 +42,7 @@ typedef struct cgwd_generation {
     cgwd_process *template;     /* NULL: none (any more), or solo */
     int solo;                   /* is not forked: every worker is exec'ed */
     cgwd_timer deadline;        /* of draining */
+    cgwd_timer closing;         /* it is not waited for any longer */
     unsigned early_deaths;      /* of processes, before it served */
     cgwd_wishes wishes;         /* of its processes: files to be watched */
     cgwd_memory memory;
@@ -68,6 +69,10 @@ cgwd_generation *cgwd_generation_start(struct cgwd_group *group,
 void cgwd_generation_drain(cgwd_generation *gen, const char *why);
 /* Kill everything, with no word but the reason. */
 void cgwd_generation_abandon(cgwd_generation *gen, const char *why);
+
+/* Whether some of its workers may still accept requests, though they were told
+ * to drain. One that does not answer is no longer counted after a moment. */
+int cgwd_generation_is_closing(const cgwd_generation *gen);
 
 /* ready or serving */
 int cgwd_generation_is_alive(const cgwd_generation *gen);

@@ -167,14 +167,25 @@ enum cgwd_command_result cgwd_command_undrain(cgwd_client *client,
 
 /* ---- waiting --------------------------------------------------------------- */
 
-/* One generation, or a later one that takes its place: 1 it serves, 0 it may
- * still, -1 it could not be started (the client is told). */
+/* Whether what it replaces accepts no more. */
+static int serves_alone(const cgwd_generation *serving)
+{
+    for (const cgwd_generation *g = serving->next; g; g = g->next) {
+        if (cgwd_generation_is_closing(g)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* One generation, or a later one that takes its place: 1 it serves, and no
+ * other, 0 it may still, -1 it could not be started (the client is told). */
 static int has_come(cgwd_client *client, const cgwd_group *group, uint64_t number)
 {
     const cgwd_generation *serving = cgwd_group_serving(group);
 
     if (serving && serving->number >= number) {
-        return 1;
+        return serves_alone(serving);
     }
     if (group->stopped || group->retiring) {
         cgwd_client_fail(client, CGWD_ADMIN_FAILED, "group %s was %s meanwhile",

@@ -299,6 +299,8 @@ void cgwd_process_drain(cgwd_process *proc)
     if (proc->state == CGWD_PROCESS_DRAINING) {
         return;
     }
+    proc->closing = proc->state == CGWD_PROCESS_SERVING
+                    || proc->state == CGWD_PROCESS_LAUNCHING;
     cgwd_process_set_state(proc, CGWD_PROCESS_DRAINING, "told to");
     if (proc->control.fd >= 0) {
         cgw_message_send(proc->control.fd, CGW_MSG_DRAIN, 0, NULL, 0);

@@ -29,6 +29,7 @@ typedef struct cgwd_process {
     int64_t born;
     int killed;                     /* by us */
     int overdue;                    /* its import took too long */
+    int closing;                    /* was told to drain, and may still accept */
     const char *leaving;            /* why it is to be replaced; NULL: it stays.
                                        Written by cgwd_process_leave only */
     cgwd_timer deadline;            /* of STARTING, LAUNCHING and, where it was

@@ -23,6 +23,8 @@
  * never gets to its handler. */
 #define LOOK_MS 1
 #define PATIENCE_MS 1000
+/* One that waits for a processor will get to it. */
+#define BUSY_PATIENCE_MS 10000
 #define JOB_MS 20000
 /* A pipe holds 64 KiB; one that never becomes empty is read no longer. */
 #define READS_MAX 64
@@ -34,6 +36,7 @@ struct thread {
     struct cgw_buf stack;
     size_t read;            /* of the pipe, since it was asked */
     struct cgw_answer answer;
+    int runs;               /* at the last look */
 };
 
 typedef struct job {
@@ -150,6 +153,7 @@ static int is_through(const job *j, struct thread *t)
         t->trouble = "it has ended";
         return 1;
     }
+    t->runs = now.runs;
     return cgw_answer_is_complete(&t->answer, &now, t->read);
 }
 
@@ -176,7 +180,7 @@ static void handle_look(cgwd_timer *timer)
     struct thread *t = &j->threads[j->at];
 
     if (!is_through(j, t)) {
-        if (cgwd_now() - j->since < PATIENCE_MS) {
+        if (cgwd_now() - j->since < (t->runs ? BUSY_PATIENCE_MS : PATIENCE_MS)) {
             cgwd_timer_set(j->client->sup->loop, timer, LOOK_MS);
             return;
         }

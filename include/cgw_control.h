@@ -37,7 +37,8 @@
  *        STACKS   descriptors: [0] the reading end of a pipe: a thread that gets
  *                 CGW_STACKS_SIGNAL writes its Python stack there
  *        SERVING  the worker accepts requests
- *        DRAINED  the worker has stopped accepting and has no request left
+ *        CLOSED   the worker has stopped accepting
+ *        DRAINED  it has no request left, either
  *        WORN     the worker has served as many requests as it was allowed; it
  *                 goes on until it is told to drain
  *        OVERDUE  a request has had a thread for longer than it may (arg = ms);
@@ -77,7 +78,7 @@
 #include <stdint.h>
 
 #ifndef CGW_CONTROL_VERSION /* tests build another one */
-#define CGW_CONTROL_VERSION 6
+#define CGW_CONTROL_VERSION 7
 #endif
 #define CGW_CONTROL_MAGIC 0x31574743u /* "CGW1" */
 
@@ -92,7 +93,8 @@
     X(CONFIG, 1) X(GROUP, 2) X(COMMIT, 3) X(ACCEPTED, 4) X(REFUSED, 5)        \
     X(USER, 6)                                                                \
     X(READY, 16) X(FAILED, 17) X(SERVING, 18) X(DRAINED, 19) X(HELLO, 20)     \
-    X(WATCH, 21) X(WORN, 24) X(OVERDUE, 26) X(STACKS, 27) X(DEADLOCKED, 28)   \
+    X(WATCH, 21) X(CLOSED, 22) X(WORN, 24) X(OVERDUE, 26) X(STACKS, 27)       \
+    X(DEADLOCKED, 28)                                                         \
     X(FORK, 32) X(SERVE, 33) X(DRAIN, 34) X(LOAD, 35)
 
 enum cgw_message_type {

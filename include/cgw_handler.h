@@ -15,6 +15,7 @@ struct cgw_handler {
     int is_known;           /* 0: /proc does not tell, as in a chroot */
     int pending, blocked, caught;
     int sleeping;           /* interruptibly, so in no handler's beginning */
+    int runs;               /* or would, if it had a processor */
 };
 
 /* Of a /proc/.../status. */

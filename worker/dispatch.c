@@ -256,6 +256,7 @@ void cgww_dispatch_drain(struct cgww_dispatch *d)
     atomic_store(&d->draining, true);
     cgww_place_close(&d->place);
     if (write(d->event_fd, &one, sizeof(one)) < 0) {
-        return; /* full: it is readable, which is all that matters */
+        /* full: it is readable, which is all that matters */
     }
+    cgww_place_await_free(&d->place);
 }

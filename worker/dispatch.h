@@ -55,7 +55,8 @@ bool cgww_dispatch_is_late(const struct cgww_dispatch *d);
 bool cgww_dispatch_trusts(struct cgww_dispatch *d, int fd,
                           const struct ucred *peer);
 
-/* From now on cgww_dispatch_next() answers ECANCELED, to all. */
+/* From now on cgww_dispatch_next() answers ECANCELED, to all. Returns when the
+ * last connection that this process will ever accept is accepted. */
 void cgww_dispatch_drain(struct cgww_dispatch *d);
 /* Closes what open made; no thread may be in it. Also for a child process
  * that the application forked. */

@@ -272,8 +272,12 @@ static PyObject *module_run(PyObject *module, PyObject *unused)
 
 static PyObject *module_drain(PyObject *module, PyObject *unused)
 {
+    struct cgww_worker *w = cgww_worker_of(module);
+
     (void)unused;
-    cgww_dispatch_drain(&cgww_worker_of(module)->dispatch);
+    Py_BEGIN_ALLOW_THREADS
+    cgww_dispatch_drain(&w->dispatch);
+    Py_END_ALLOW_THREADS
     Py_RETURN_NONE;
 }
 

@@ -19,6 +19,8 @@
 
 /* So long the place may lie free before the sentinel looks at why. */
 #define LOOK_US 500
+/* So often whoever closes it looks whether it is free. */
+#define FREE_US 1000
 /* So long a thread that computes keeps others from accepting. */
 #define BUSY_US 3000
 /* For how many requests passes wake others after it turned out to be worth it,
@@ -214,4 +216,11 @@ void cgww_place_close(struct cgww_place *place)
 {
     atomic_fetch_or(&place->state, CLOSED);
     call(place, INT_MAX);
+}
+
+void cgww_place_await_free(struct cgww_place *place)
+{
+    while (atomic_load(&place->state) & TAKEN) {
+        await_call(place, atomic_load(&place->calls), FREE_US);
+    }
 }

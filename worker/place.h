@@ -46,5 +46,7 @@ void cgww_place_compare(struct cgww_place *place, uint32_t passed);
 
 /* From now on it cannot be taken; all who wait are told. */
 void cgww_place_close(struct cgww_place *place);
+/* Waits until nobody has it. */
+void cgww_place_await_free(struct cgww_place *place);
 
 #endif

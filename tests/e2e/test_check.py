@@ -83,7 +83,7 @@ if os.path.exists({str(marks / "crash")!r}):
     os.kill(os.getpid(), 9)
 while os.path.exists({str(marks / "hang")!r}):
     time.sleep(0.01)
-"""), "CGatewayStartTimeout 3")
+"""), "CGatewayStartTimeout 10")
     httpd.start()
     assert ctl("wait-ready").returncode == OK
     (marks / "crash").touch()

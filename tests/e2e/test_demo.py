@@ -51,7 +51,8 @@ class Demo:
         account = pwd.getpwnam(user) if user else None
         switch = dict(user=account.pw_uid, group=account.pw_gid,
                       extra_groups=[]) if account else {}
-        self.output = open(os.path.join(path, "output"), "w+", encoding="utf-8")
+        self.path = os.path.join(path, "output")
+        self.output = open(self.path, "a", encoding="utf-8")
         self.process = subprocess.Popen(
             ["make", "-s", "-f", "Makefile.apxs", "demo"], cwd=path,
             stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT,
@@ -59,8 +60,9 @@ class Demo:
             **switch)
 
     def text(self):
-        self.output.seek(0)
-        return self.output.read()
+        """Not by self.output: its offset is where the programs write next."""
+        with open(self.path, encoding="utf-8") as output:
+            return output.read()
 
     def wait_for(self, text):
         until(lambda: text in self.text() or self.process.poll() is not None, text,

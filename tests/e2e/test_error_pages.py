@@ -3,6 +3,8 @@
 
 import pytest
 
+from harness.httpd import until
+
 # Answers with the status that the query names, a header of each kind, and a long page.
 APP = '''
 CLOSED = []
@@ -154,7 +156,7 @@ def test_the_replaced_page_leaves_the_connection_in_step(site, path):
 def test_the_replaced_page_is_read_to_its_end_and_closed(site):
     httpd = site("CGatewayErrorOverride 404")
     assert httpd.get("/streamed?404").status == 404
-    assert httpd.get("/closed").text == "/streamed"
+    until(lambda: httpd.get("/closed").text == "/streamed", "close() to be called")
 
 
 def test_an_exception_in_the_replaced_page_is_logged_and_the_status_stays(site):

@@ -31,6 +31,7 @@ def two_users(httpd, as_root):
     httpd.start()
     for host in (A, B):
         until(lambda name=host: httpd.workers(name), "the worker")
+    until(lambda: httpd_children(httpd), "httpd's children")
     return httpd
 
 
@@ -94,6 +95,7 @@ def test_a_group_of_httpd_s_own_user_cannot_look_into_httpd(httpd, as_root):
     root, so the kernel keeps their memory, and TLS keys in it, to root."""
     httpd.wsgi("hostile.wsgi")
     httpd.start()
+    run(httpd, "result = 1")    # so there are a worker and httpd's children
     for pid in (httpd.process.pid, httpd_children(httpd)[0], httpd.supervisor()):
         assert run(httpd, reads(f"/proc/{pid}/mem")) == "PermissionError"
         assert run(httpd, reads(f"/proc/{pid}/environ")) == "PermissionError"

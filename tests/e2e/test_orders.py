@@ -4,13 +4,16 @@ requests meet meanwhile, and who may give them."""
 
 import contextlib
 import http.client
+import os
+import signal
 import threading
 
 import pytest
 
 from harness.ctl import Ctl
 from harness.httpd import until
-from harness.paths import AS_ROOT, HTTPD_USER
+from harness.load import Load
+from harness.paths import AS_ROOT, HTTPD_USER, PATIENCE
 
 OK, FAILED, USAGE, UNREACHABLE, REFUSED, NO_GROUP, TIMEOUT = range(7)
 
@@ -24,6 +27,12 @@ def application(environ, start_response):
         while not os.path.exists(os.environ["GO"]):
             time.sleep(0.02)
     return [b"%d" % os.getpid()]
+"""
+
+TURN = """
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"{}"]
 """
 
 
@@ -75,6 +84,30 @@ def test_reload_waits_for_the_new_generation(site, ctl):
     assert ctl("reload", "a.example").stdout == "a.example: generation 3 serves\n"
 
 
+def test_after_a_reload_the_old_code_answers_nobody(httpd, ctl):
+    """Each time, whatever the machine does at that moment."""
+    httpd.wsgi(httpd.app("turn.wsgi", TURN.format(0)), "CGatewayProcesses 4",
+               "CGatewayWatch Off")
+    httpd.start()
+    assert ctl("wait-ready").returncode == OK
+    with Load(httpd, "/", clients=3) as load:
+        for turn in range(1, 9):
+            httpd.app("turn.wsgi", TURN.format(turn))
+            answer = ctl.ask(b"reload a.example\n")
+            ctl.ask(b"await a.example %d\n" % answer["generation"])
+            assert [httpd.get("/").text for _ in range(8)] == [str(turn)] * 8
+    assert load.failures == []
+
+
+def test_a_worker_that_does_not_answer_does_not_hold_up_a_reload(site, ctl):
+    """It accepts nothing, either."""
+    stopped = site.workers("a.example")[0]
+    os.kill(stopped, signal.SIGSTOP)
+    assert ctl("reload", "a.example").returncode == OK
+    os.kill(stopped, signal.SIGCONT)
+    until(lambda: stopped not in site.processes(), "its end")
+
+
 def test_reload_of_a_broken_application_fails_and_says_why(site, ctl):
     site.expect_log("CGW0221", "CGW0230", "CGW0411", r"\] a\.example: ")
     site.app("slow.wsgi", "raise ValueError('no such database')\n")
@@ -123,7 +156,7 @@ def test_stop_lets_requests_end(site, ctl):
     until(lambda: ctl.group("a.example")["state"] == "stopped", "the stop")
     assert stop.poll() is None, "stop returned while a request runs"
     assert held.release().status == 200
-    assert stop.wait(60) == OK
+    assert stop.wait(PATIENCE) == OK
 
 
 def test_stop_now_does_not(site, ctl):
@@ -140,7 +173,7 @@ def test_a_stop_that_somebody_takes_back_says_so(site, ctl):
     stop = ctl.start("stop", "a.example")
     until(lambda: ctl.group("a.example")["state"] == "stopped", "the stop")
     assert ctl("start", "a.example").returncode == OK
-    assert stop.wait(60) == FAILED
+    assert stop.wait(PATIENCE) == FAILED
     assert "started again" in stop.stderr.read()
     assert held.release().status == 200
 
@@ -154,7 +187,7 @@ def test_restart_runs_nothing_beside_the_old_and_loses_no_request(site, ctl):
     waiting.start()
     assert set(site.group_processes("a.example")) <= old
     assert held.release().status == 200
-    assert restart.wait(60) == OK
+    assert restart.wait(PATIENCE) == OK
     waiting.join()
     assert held.later.status == 200
     assert not set(site.group_processes("a.example")) & old
@@ -194,7 +227,7 @@ def test_orders_that_cross_end_well(site, ctl):
     orders = [ctl.start(order, "a.example") for order in
               ("reload", "restart", "reload", "stop", "restart", "start", "reload")]
     for order in orders:
-        assert order.wait(120) in (OK, FAILED)
+        assert order.wait(2 * PATIENCE) in (OK, FAILED)
     assert ctl("start", "a.example").returncode == OK
     assert ctl("wait-ready", "a.example").returncode == OK
     assert site.get("/").status == 200
@@ -209,7 +242,7 @@ def test_httpd_ends_while_a_group_restarts(site, ctl):
     site.process.terminate()
     held.release()
     site.stop()
-    assert restart.wait(60) in (UNREACHABLE, FAILED, OK)    # it may be done before
+    assert restart.wait(PATIENCE) in (UNREACHABLE, FAILED, OK)    # it may be done before
 
 
 # ---- looking in ---------------------------------------------------------------------
@@ -244,7 +277,7 @@ def test_wait_ready_waits_for_httpd_itself(httpd, ctl):
     httpd.wsgi("info.wsgi")
     wait = ctl.start("wait-ready", "--timeout", "60")
     httpd.start()
-    assert wait.wait(60) == OK
+    assert wait.wait(PATIENCE) == OK
     assert ctl.group("a.example")["state"] == "serving"
 
 
@@ -279,6 +312,7 @@ def test_others_may_nothing(site, ctl, as_root):
                "CGatewayPython /usr/bin/python3", "CGatewayUser news")
     site.graceful()
     assert ctl("wait-ready").returncode == OK
+    until(lambda: ctl.group("a.example")["generation"] == 2, "the reload by graceful")
     site.expect_log("CGW0310")
     before = ctl.group("a.example")["generation"]
     for user in ("news", HTTPD_USER, "daemon"):

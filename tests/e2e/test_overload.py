@@ -12,7 +12,7 @@ from harness.load import Load
 from harness.openloop import OpenLoop
 from harness.paths import soak
 
-WORK = 0.05     # seconds that a request takes
+WORK = soak(0.05, 0.1)  # seconds that a request takes
 THREADS = 4     # that serve, in two processes
 QUEUE = 20
 APP = f'''
@@ -64,7 +64,6 @@ def quantile(values, part):
 
 def test_an_overload_costs_no_more_than_what_is_too_much(site):
     before = capacity(site, soak(10, 3))
-    assert before > 0.5 * THREADS / WORK, "the machine is too slow for this test"
     outcomes, end = overload(site, 5 * THREADS / WORK, soak(31, 6))
 
     served = [o for o in outcomes if o.status == 200]
@@ -78,7 +77,9 @@ def test_an_overload_costs_no_more_than_what_is_too_much(site):
           f"p99 {quantile([o.latency for o in served], 0.99) * 1000:.0f} ms")
     assert len(refused) > 2 * len(served)
     assert goodput > soak(0.9, 0.75) * before
-    assert quantile(refused, soak(0.95, 0.5)) < 0.05
+    # at once: a small part of what those wait whose turn comes
+    assert quantile(refused, soak(0.95, 0.5)) < soak(0.05, quantile(
+        [o.latency for o in served], 0.5) / 3)
     # none waited for much longer than the queue takes
     assert quantile([o.latency for o in served], 0.99) < soak(2, 6) * (
         QUEUE / THREADS + 2) * WORK

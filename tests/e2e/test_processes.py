@@ -162,6 +162,8 @@ def test_preload_says_who_imports(httpd, site, preload, leave, importers):
     own = [a["imported_by"] == a["pid"] for a in answers]
     assert all(own) if importers == 3 else not any(own)
     said = {"auto": "CGW0412", "on": "CGW0450"}.get(preload) if leave != "nothing" else None
+    if said:
+        httpd.wait_log(said)
     for log_id in ("CGW0412", "CGW0450"):
         assert (log_id in httpd.log()) == (log_id == said)
 
@@ -191,7 +193,7 @@ def test_many_workers_that_import_by_themselves_all_serve(httpd, site, marks):
 
 
 def test_a_template_that_hangs_in_a_fork_is_replaced(httpd, site, marks):
-    site("CGatewayProcesses 2", "CGatewayThreads 1", "CGatewayStartTimeout 5s")
+    site("CGatewayProcesses 2", "CGatewayThreads 1", "CGatewayStartTimeout 10s")
     first = ask_all(httpd, 2)
     httpd.expect_log("CGW0213", "CGW0220", "CGW0276", "CGW0211")
     (marks / "hang").touch()

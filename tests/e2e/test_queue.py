@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The queue of a group: how many requests may wait for a worker, and how long. What is
-refused is answered 503 with Retry-After, and never runs."""
+refused is answered 503 with Retry-After, and never runs.
+
+The times are such that a machine that has much else to do gives an idle worker a
+processor within them."""
 
 import contextlib
 import os
@@ -38,10 +41,10 @@ LARGE = b"b" * 300000
 
 @pytest.fixture
 def site(httpd, marks):
-    """Starts the application with one thread that runs requests."""
-    def start(*lines):
+    """Starts the application, by default with one thread that runs requests."""
+    def start(*lines, threads=1):
         httpd.wsgi(httpd.app("queue.wsgi", APP), "CGatewayProcesses 1",
-                   "CGatewayThreads 1", f'CGatewayEnv MARKS "{marks}"',
+                   f"CGatewayThreads {threads}", f'CGatewayEnv MARKS "{marks}"',
                    "LogLevel cgateway:debug", *lines)
         httpd.start()
         httpd.wait_log("ready -> serving")
@@ -100,7 +103,7 @@ def test_exactly_so_many_wait_and_the_others_are_refused_at_once(httpd, site, ma
     assert ran(marks) == {"hold"} | {f"request-{n}" for n in range(size)}
 
 
-@pytest.mark.parametrize("line", ["CGatewayQueueSize 1", "CGatewayQueueTimeout 300ms"])
+@pytest.mark.parametrize("line", ["CGatewayQueueSize 1", "CGatewayQueueTimeout 3s"])
 @pytest.mark.parametrize("body", [None, b"small", LARGE], ids=["get", "small", "large"])
 def test_answers_stay_in_step_and_httpd_ends_the_connection(httpd, site, marks, hold,
                                                             line, body):
@@ -169,7 +172,6 @@ def test_graceful_changes_the_size_of_a_queue_that_is_in_use(httpd, site, marks,
 # ---- CGatewayQueueTimeout --------------------------------------------------------------
 
 BODIES = [None, b"", b"small", b"m" * 20000, LARGE]
-BODY_IDS = ["get", "empty", "small", "medium", "large"]
 both_buffers = pytest.mark.parametrize("buffer", ["0", "64K"])
 
 
@@ -177,7 +179,7 @@ both_buffers = pytest.mark.parametrize("buffer", ["0", "64K"])
 def test_a_request_that_waited_too_long_is_refused_and_never_runs(httpd, site, marks,
                                                                   hold, buffer):
     httpd.expect_log("CGW0161")
-    site("CGatewayQueueTimeout 700ms", f"CGatewayBodyBuffer {buffer}")
+    site("CGatewayQueueTimeout 3s", f"CGatewayBodyBuffer {buffer}")
     with contextlib.ExitStack() as stack, hold():
         raws = [stack.enter_context(httpd.raw()) for _ in BODIES]
         began = time.monotonic()
@@ -185,7 +187,7 @@ def test_a_request_that_waited_too_long_is_refused_and_never_runs(httpd, site, m
             raws[number].ask(f"/late-{number}", body)
         for raw in raws:
             assert is_refusal(raw.receive_all()[0])
-            assert time.monotonic() - began > 0.65
+            assert time.monotonic() - began > 2.95
         assert ran(marks) == {"hold"}
     assert httpd.get("/next").status == 200
     assert ran(marks) == {"hold", "next"}
@@ -194,32 +196,36 @@ def test_a_request_that_waited_too_long_is_refused_and_never_runs(httpd, site, m
 
 
 @both_buffers
-@pytest.mark.parametrize("body", BODIES, ids=BODY_IDS)
 @pytest.mark.parametrize("path", ["/hold", "/hold-unread"])
-def test_what_runs_is_not_cut_however_long(httpd, site, marks, path, body, buffer):
-    site("CGatewayQueueTimeout 300ms", f"CGatewayBodyBuffer {buffer}")
-    with httpd.raw() as raw:
-        raw.ask(path, body)
-        until((marks / f"ran{path.replace('/', '-')}").exists, "it to run")
-        time.sleep(1.6)     # the time is what this is about
+def test_what_runs_is_not_cut_however_long(httpd, site, marks, path, buffer):
+    """One of each kind of body at a time."""
+    site("CGatewayQueueTimeout 3s", f"CGatewayBodyBuffer {buffer}", threads=len(BODIES))
+    with contextlib.ExitStack() as stack:
+        raws = [stack.enter_context(httpd.raw()) for _ in BODIES]
+        for number, body in enumerate(BODIES):
+            raws[number].ask(f"{path}-{number}", body)
+        until(lambda: len(ran(marks)) == len(BODIES), "all of them to run")
+        time.sleep(5)       # the time is what this is about
         (marks / "release").touch()
-        answer, _ = raw.receive_all()
-    size = 0 if "unread" in path else len(body or b"")
-    assert answer.endswith(b"%s %d" % (path[1:].encode(), size))
+        for number, body in enumerate(BODIES):
+            size = 0 if "unread" in path else len(body or b"")
+            assert raws[number].receive_all()[0].endswith(
+                b"%s-%d %d" % (path[1:].encode(), number, size))
 
 
 def test_a_frozen_worker_costs_no_more_than_the_time_and_runs_nothing_later(
         httpd, site, marks):
     httpd.expect_log("CGW0161")
-    site("CGatewayQueueTimeout 500ms")
-    httpd.get("/before")
+    site("CGatewayQueueTimeout 3s")
+    assert httpd.get("/before").status == 200
     worker, = httpd.workers("a.example")
     os.kill(worker, signal.SIGSTOP)
     try:
-        for number, body in enumerate(BODIES):
-            method = "GET" if body is None else "POST"
-            answer = httpd.request(f"/late-{number}", method, body)
-            assert answer.status == 503 and answer.headers["Retry-After"] == "5"
+        with contextlib.ExitStack() as stack:
+            raws = [stack.enter_context(httpd.raw()) for _ in BODIES]
+            for number, body in enumerate(BODIES):
+                raws[number].ask(f"/late-{number}", body)
+            assert all(is_refusal(raw.receive_all()[0]) for raw in raws)
     finally:
         os.kill(worker, signal.SIGCONT)
     assert httpd.get("/next").status == 200
@@ -237,7 +243,7 @@ def test_a_queue_without_a_time_waits(httpd, site, hold, marks):
 
 def test_a_flood_of_late_requests_makes_a_line_a_second(httpd, site, hold):
     httpd.expect_log("CGW0161")
-    site("CGatewayQueueTimeout 100ms")
+    site("CGatewayQueueTimeout 2s")
     with contextlib.ExitStack() as stack, hold():
         began = time.monotonic()
         for _ in range(3):

@@ -130,7 +130,7 @@ def test_a_group_is_renamed_under_load(httpd):
         until(lambda: load.outcomes[-1].body.endswith(b"latter"), "the new group")
         until(lambda: not httpd.group_processes("former"), "the former one to end")
     assert [o for o in load.failures() if not stale(o)] == []
-    assert not httpd.socket("former").exists()
+    until(lambda: not httpd.socket("former").exists(), "its socket to go")
 
 
 def test_a_group_moves_to_another_user_under_load(two, as_root):
@@ -240,7 +240,7 @@ def test_graceful_restarts_leave_nothing_behind(httpd):
     httpd.start()
     for _ in range(warm):
         httpd.graceful()
-    before = holdings(httpd)
+    before = until(lambda: (now := holdings(httpd)) == holdings(httpd) and now, "rest")
     pids = (httpd.process.pid, before["supervisor"])
     memory = [resident(pid) for pid in pids]
     kept = set(httpd.group_processes("a.example"))

@@ -171,13 +171,14 @@ def test_a_group_has_its_own_tmp(httpd, as_root, in_host_tmp, preload):
     httpd.start()
     listing = "import os\nresult = [os.listdir('/tmp'), os.listdir('/var/tmp')]"
     assert run(httpd, listing) == [[], []]
-    assert run(httpd, writes("/tmp/file")) == "written"
-    assert not pathlib.Path("/tmp/file").exists()
+    file = f"/tmp/file-{httpd.port}"    # no other test has this number
+    assert run(httpd, writes(file)) == "written"
+    assert not pathlib.Path(file).exists()
     assert run(httpd, listing, "b.example") == [[], []]
     until(lambda: len(httpd.workers("a.example")) == 2, "both workers")
     pids = set()
     until(lambda: pids.add(run(httpd, "import os, time\ntime.sleep(0.01)\n"
-                               "open('/tmp/file')\nresult = os.getpid()"))
+                               f"open('{file}')\nresult = os.getpid()"))
           or httpd.graceful() or len(pids) > 2, "other workers to see it, too")
     full = "open('/tmp/big', 'wb').write(bytes(5 << 20))"
     assert run(httpd, full) == "OSError", "no space left"
@@ -188,8 +189,9 @@ def test_nothing_is_left_of_a_private_tmp(httpd, as_root):
     httpd.wsgi("hostile.wsgi", "CGatewayPrivateTmp On", "CGatewayReadOnlySystem On")
     before = pathlib.Path("/proc/self/mounts").read_text()
     httpd.start()
-    assert run(httpd, writes("/tmp/file")) == "written"
-    until(lambda: len(httpd.group_processes("a.example")) == 3, "all processes")
+    file = f"/tmp/file-{httpd.port}"    # no other test has this number
+    assert run(httpd, writes(file)) == "written"
+    httpd.wait_log("ready -> serving")
     descriptors = len(os.listdir(f"/proc/{httpd.supervisor()}/fd"))
     for _ in range(3):
         httpd.graceful()
@@ -199,7 +201,7 @@ def test_nothing_is_left_of_a_private_tmp(httpd, as_root):
     httpd.wsgi("hostile.wsgi")
     httpd.graceful()
     until(lambda: len(httpd.group_processes("a.example")) == 3
-          and run(httpd, "import os\nresult = os.path.exists('/tmp/file')") is False,
+          and run(httpd, f"import os\nresult = os.path.exists('{file}')") is False,
           "the machine's own /tmp")
     assert pathlib.Path("/proc/self/mounts").read_text() == before
 
@@ -221,8 +223,9 @@ def test_a_read_only_system(httpd, own, as_root):
     httpd.graceful()
     until(lambda: run(httpd, errors.format(f"open({str(other / 'f')!r}, 'w')")) == "EROFS",
           "the next generation")
-    assert run(httpd, writes("/tmp/cgw-written")) == "written"
-    os.unlink("/tmp/cgw-written")
+    file = f"/tmp/cgw-written-{httpd.port}"     # no other test has this number
+    assert run(httpd, writes(file)) == "written"
+    os.unlink(file)
 
 
 # ---- CGatewayChroot -----------------------------------------------------------------

@@ -50,7 +50,7 @@ class Place:
         self.top, self.user = top, user
         self.port = private_httpd.free_port()
         self.process = None
-        self.output = open(top / "output", "w+", encoding="utf-8")
+        self.output = open(top / "output", "a", encoding="utf-8")
         (top / "modules").mkdir()
         private_httpd.copy_build(BUILD, top / "modules")
         self.library = top / "modules" / "cgateway"
@@ -91,8 +91,8 @@ class Place:
         return self.start([self.program, "--port", str(self.port), *words])
 
     def text(self):
-        self.output.seek(0)
-        return self.output.read()
+        """Not by self.output: its offset is where the programs write next."""
+        return (self.top / "output").read_text(encoding="utf-8")
 
     def wait_for(self, text):
         until(lambda: text in self.text() or self.process.poll() is not None, text)

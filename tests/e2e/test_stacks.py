@@ -10,7 +10,7 @@ import pytest
 
 from harness.ctl import Ctl
 from harness.httpd import until
-from harness.paths import AS_ROOT, HTTPD_USER
+from harness.paths import AS_ROOT, HTTPD_USER, PATIENCE
 
 OK, FAILED, USAGE, UNREACHABLE, REFUSED, NO_GROUP, TIMEOUT = range(7)
 
@@ -87,6 +87,7 @@ def thread_at(answer, request):
 def test_shows_what_requests_do(httpd, ctl):
     site = Site(httpd, "CGatewayProcesses 2", "CGatewayThreads 3")
     httpd.start()
+    assert ctl("wait-ready").returncode == OK
     site.hold("/python")
     site.hold("/spin")
     answer = ctl.json("stacks", "a.example")
@@ -126,7 +127,7 @@ def test_looking_again_and_again_disturbs_nothing(httpd, ctl):
     lookers = [ctl.start("stacks", "a.example", "--json") for _ in range(6)]
     for _ in range(50):
         assert httpd.get("/").status == 200
-    outputs = [looker.communicate(timeout=60)[0] for looker in lookers]
+    outputs = [looker.communicate(timeout=PATIENCE)[0] for looker in lookers]
     assert all("in spin" in output for output in outputs)
     assert httpd.workers("a.example") == pids
     assert site.release() == [200]

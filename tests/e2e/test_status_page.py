@@ -134,6 +134,8 @@ def test_recent_numbers_and_history_come_from_requests(site, ctl):
 def test_errors_and_ends_are_counted_by_cause(site, ctl):
     site.expect_log("CGW0121", "CGW0213", "asked for", "Traceback")
     assert site.get("/raise").status == 500
+    # the client has its answer before the worker has counted it
+    until(lambda: ctl.group("a.example")["total"]["errors"], "the error")
     os.kill(site.workers("a.example")[0], 9)
     group = until(lambda: (g := ctl.group("a.example"))["last_end"] and g, "the end")
     assert group["total"]["errors"] == {"the application raised an exception": 1}
@@ -221,7 +223,7 @@ scrape_configs:
             found = until(lambda: query("cgateway_requests_total"), "a scrape", 120)
             assert found[0]["metric"]["group"] == "a.example"
             assert float(found[0]["value"][1]) >= 1
-            assert query("up")[0]["value"][1] == "1"
+            until(lambda: query("up")[0]["value"][1] == "1", "a scrape in time")
         finally:
             prometheus.terminate()
 

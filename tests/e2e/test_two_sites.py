@@ -46,6 +46,8 @@ def ask(httpd, numbers):
 
 def test_ten_thousand_mixed_requests_get_their_own_settings(httpd, two_shops):
     httpd.start()
+    for host in (A, B):
+        until(lambda name=host: len(httpd.workers(name)) == 2, "both workers")
     total = REQUESTS // 10 if PRELOAD else REQUESTS
     with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
         results = list(pool.map(lambda first: ask(httpd, range(first, total, CLIENTS)),

@@ -17,7 +17,8 @@ from harness.httpd import arguments, until
 from harness.openloop import OpenLoop
 from harness.paths import BUILD, ROOT, SOCKET
 
-OTHER = BUILD / "other-version"
+# One for the plain build and for that with sanitizers.
+OTHER = ROOT / "build" / "other-version"
 OTHER_FLAGS = "-O0 -DCGW_CONTROL_VERSION=1000 -DCGW_WIRE_VERSION=1000"
 APP = """\
 import os

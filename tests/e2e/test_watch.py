@@ -147,7 +147,7 @@ def test_files_that_are_named_are_watched_in_place_of_the_application(httpd):
     httpd.start()
     assert httpd.get().text == "1"
     httpd.app("version.wsgi", APP % "2")
-    (httpd.root / "reload").touch()
+    httpd.write("reload", "")       # in one step, which is one change
     settles(httpd, "2")
     assert httpd.log().count("reload: reload has changed") == 1
     assert "version.wsgi has changed" not in httpd.log()
@@ -221,11 +221,10 @@ def test_a_broken_application_that_never_served_recovers_at_once(httpd):
     httpd.start()
     httpd.wait_log(r"CGW0231.*in [48] s")
     assert httpd.get().status == 503
-    failures = httpd.log().count("CGW0231")
     httpd.app("broken.wsgi", APP % "mended")
     httpd.wait_log("reload: broken.wsgi has changed")
     until(lambda: httpd.get().status == 200, "the mended application")
-    assert httpd.log().count("CGW0231") == failures
+    assert "CGW0231" not in httpd.log().split("reload: broken.wsgi has changed")[1]
 
 
 def test_a_module_that_was_missing_is_noticed_when_it_comes(httpd):
@@ -253,7 +252,7 @@ while not os.path.exists("{marks}/go-on"):
     httpd.start()
     until(lambda: list(marks.iterdir()), "the import")
     httpd.app("version.wsgi", slow + APP % "2")
-    until(lambda: len(list(marks.iterdir())) == 2, "the second import")
+    until(lambda: len(list(marks.iterdir())) >= 2, "the second import")
     (marks / "go-on").touch()
     settles(httpd, "2")
 

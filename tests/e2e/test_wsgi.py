@@ -5,10 +5,10 @@ import getpass
 import json
 import pwd
 import re
-import time
 
 import pytest
 
+from harness.httpd import until
 from harness.paths import AS_ROOT, HTTPD_USER
 
 LINES = b"first line\nsecond\n\nlast without newline"
@@ -264,11 +264,8 @@ def test_close_is_called_once_for_head_and_truncated_responses(httpd, site):
 
 def closed(httpd, count):
     """The paths that were closed, once there are so many."""
-    end = time.monotonic() + 10
-    while True:
-        paths = json.loads(httpd.get("/closed").body)
-        if len(paths) >= count or time.monotonic() > end:
-            return paths
+    return until(lambda: len(paths := json.loads(httpd.get("/closed").body)) >= count
+                 and paths, "close() to be called")
 
 
 @pytest.mark.parametrize("kind", [

@@ -76,7 +76,8 @@ static void take_orders(struct end *end)
 
 static const uint16_t types[] = {CGW_MSG_WATCH, CGW_MSG_READY, CGW_MSG_FAILED,
                                  CGW_MSG_SERVING, CGW_MSG_DRAINED, CGW_MSG_HELLO,
-                                 CGW_MSG_WORN, CGW_MSG_CONFIG, CGW_MSG_FORK};
+                                 CGW_MSG_WORN, CGW_MSG_CLOSED, CGW_MSG_CONFIG,
+                                 CGW_MSG_FORK};
 
 static void say(struct end *end, uint8_t type, uint8_t arg, const uint8_t *text,
                 size_t len)

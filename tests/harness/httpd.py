@@ -49,6 +49,7 @@ CustomLog "{root}/logs/access.log" test
 TypesConfig /etc/mime.types
 Timeout 60
 MaxKeepAliveRequests 0
+{kept}
 {mpm}
 <Directory />
     AllowOverride None
@@ -79,6 +80,11 @@ VHOST = """\
 {lines}
 </VirtualHost>
 """
+
+
+# A client that has no processor for five seconds, httpd's default, keeps its connection
+# all the same. A child of prefork would wait so long for it at a graceful restart.
+KEPT = "" if MPM == "prefork" else "KeepAliveTimeout 300"
 
 
 class Timeout(AssertionError):
@@ -173,7 +179,7 @@ class Httpd:
         load = "\n".join(private_httpd.load_lines(HTTPD, self.modules))
         user = f"User {HTTPD_USER}\nGroup {HTTPD_USER}" if AS_ROOT else ""
         text = MAIN.format(
-            root=self.root, load=load, user=user, mpm=PREFORK if MPM == "prefork"
+            root=self.root, load=load, user=user, kept=KEPT, mpm=PREFORK if MPM == "prefork"
             else THREADED, listen="\n".join(f"Listen 127.0.0.1:{p}" for p in self.ports))
         text += "\n".join(self.parts.values())
         if self.is_plain:
@@ -350,7 +356,7 @@ class Httpd:
         return faults
 
     def check_processes(self):
-        private_httpd.wait_until(lambda: not self.processes(), 30)
+        private_httpd.wait_until(lambda: not self.processes(), PATIENCE)
         left = [f"process left: {pid} {b' '.join(raw_arguments(pid))[:200]!r}"
                 for pid in self.processes()]
         private_httpd.end_processes(self.processes())
@@ -362,7 +368,7 @@ class Httpd:
         if self.process and (self.root / "run").exists():
             left.append("the runtime directory is left")
         known = self.ready_files
-        shm = private_httpd.wait_until(lambda: not new_shared_memory(known), 5)
+        shm = private_httpd.wait_until(lambda: not new_shared_memory(known), PATIENCE)
         return left + ([] if shm else [f"left in /dev/shm: {new_shared_memory(known)}"])
 
     def remove(self):

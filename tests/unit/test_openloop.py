@@ -128,8 +128,10 @@ def test_a_stall_counts_for_each_request_that_it_delays(server):
         server.open.clear()
         began = time.monotonic()
         time.sleep(1)       # the stall itself
-        server.open.set()
         ended = time.monotonic()
+        server.open.set()
+        while client.outcomes[-1].intended < ended:
+            time.sleep(0.01)
     delayed = [o for o in client.outcomes if began + 0.1 < o.intended < ended - 0.1]
     assert len(delayed) >= 50
     assert all(o.latency >= ended - o.intended for o in delayed)

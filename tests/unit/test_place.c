@@ -195,6 +195,34 @@ static void closing_tells_all_who_wait(void **state)
     free(crowd);
 }
 
+static void *close_and_await(void *data)
+{
+    struct crowd *crowd = data;
+
+    cgww_place_close(&crowd->place);
+    sem_post(&crowd->entered);
+    cgww_place_await_free(&crowd->place);
+    atomic_fetch_add(&crowd->rounds, 1);
+    return NULL;
+}
+
+static void who_closes_it_can_wait_for_the_one_who_has_it(void **state)
+{
+    struct crowd *crowd = crowd_new();
+    pthread_t closer;
+
+    (void)state;
+    assert_true(cgww_place_take(&crowd->place));
+    assert_int_equal(pthread_create(&closer, NULL, close_and_await, crowd), 0);
+    sem_wait(&crowd->entered);
+    let_them_wait();
+    assert_int_equal(atomic_load(&crowd->rounds), 0);
+    cgww_place_pass(&crowd->place, self());
+    pthread_join(closer, NULL);
+    assert_int_equal(atomic_load(&crowd->rounds), 1);
+    free(crowd);
+}
+
 static void another_thread_that_served_meanwhile_shows_that_waking_pays(void **state)
 {
     struct cgww_place place;
@@ -218,6 +246,7 @@ int main(void)
         cmocka_unit_test(the_place_of_a_thread_that_sleeps_is_taken),
         cmocka_unit_test(the_place_of_a_thread_that_computes_is_taken),
         cmocka_unit_test(closing_tells_all_who_wait),
+        cmocka_unit_test(who_closes_it_can_wait_for_the_one_who_has_it),
         cmocka_unit_test(another_thread_that_served_meanwhile_shows_that_waking_pays),
     };
 

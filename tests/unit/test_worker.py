@@ -526,6 +526,7 @@ def test_multiprocess_is_true_to_the_configuration():
 def test_drain_finishes_what_runs_and_accepts_no_more(own):
     running_one = started(own, "/hold")
     own.tell(own.worker_control, h.DRAIN)
+    assert own.hear(own.worker_control)[0] == h.CLOSED
     running_one.send(h.frame(h.BODY, b"the rest", last=True))
     response = running_one.finish()
     assert response.body == b"the rest" and response.complete
@@ -541,6 +542,7 @@ def test_drain_finishes_what_runs_and_accepts_no_more(own):
 def test_end_of_file_from_the_supervisor_means_drain(own):
     running_one = started(own, "/hold")
     own.worker_control.shutdown(1)
+    assert own.hear(own.worker_control)[0] == h.CLOSED
     running_one.send(h.frame(h.BODY, b"x", last=True))
     assert running_one.finish().complete
     assert own.hear(own.worker_control)[0] == h.DRAINED

@@ -22,13 +22,13 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
 BUILD = os.path.abspath(os.environ.get("CGW_TEST_BUILD",
                                        os.path.join(ROOT, "build")))
 LIBRARY = os.path.join(BUILD, "cgateway")
-PATIENCE = 20
+PATIENCE = 120      # a machine may have much else to do
 
-READY, FAILED, SERVING, DRAINED, HELLO = 16, 17, 18, 19, 20
+READY, FAILED, SERVING, DRAINED, HELLO, CLOSED = 16, 17, 18, 19, 20, 22
 OVERDUE, DEADLOCKED = 26, 28
 FORK, SERVE, DRAIN = 32, 33, 34
 STACKS = struct.pack("=H", 27)
-MAGIC, VERSION = 0x31574743, 6
+MAGIC, VERSION = 0x31574743, 7
 (REQUEST, BODY, BODY_END, HEAD, FILE, END, INTERIM, LOG,
  FAIL, TAKEN, SERVED) = 1, 2, 3, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17
 LAST = 1
@@ -316,6 +316,7 @@ class Group:
     def drain(self):
         """End the worker as the supervisor does; its process has gone then."""
         self.tell(self.worker_control, DRAIN)
+        assert self.hear(self.worker_control)[0] == CLOSED
         assert self.hear(self.worker_control)[0] == DRAINED
         assert self.hear(self.worker_control) is None
 

@@ -386,6 +386,7 @@ def _serve(settings, application, max_requests, board):
         _await_drain()
     finally:
         _cgateway.drain()
+        _send_quietly(_cgateway.CLOSED)
         for thread in threads:
             thread.join()
         _cgateway.stop_watchdog()
