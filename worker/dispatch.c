@@ -228,7 +228,7 @@ int cgww_dispatch_next(struct cgww_dispatch *d, int *fd)
     return rv == EAGAIN ? ECANCELED : rv;
 }
 
-uint32_t cgww_dispatch_pass(struct cgww_dispatch *d, int32_t tid)
+struct cgww_pass cgww_dispatch_pass(struct cgww_dispatch *d, int32_t tid)
 {
     return cgww_place_pass(&d->place, tid);
 }
@@ -238,7 +238,7 @@ void cgww_dispatch_begin(struct cgww_dispatch *d)
     atomic_fetch_add(&d->serving, 1);
 }
 
-void cgww_dispatch_end(struct cgww_dispatch *d, uint32_t passed)
+void cgww_dispatch_end(struct cgww_dispatch *d, struct cgww_pass passed)
 {
     atomic_fetch_sub(&d->serving, 1);
     cgww_place_compare(&d->place, passed);

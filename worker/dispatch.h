@@ -39,12 +39,12 @@ int cgww_dispatch_open(struct cgww_dispatch *d, int listen_fd, uid_t owner);
  * another errno: the listening socket is unusable. */
 int cgww_dispatch_next(struct cgww_dispatch *d, int *fd);
 /* tid: the caller's. */
-uint32_t cgww_dispatch_pass(struct cgww_dispatch *d, int32_t tid);
+struct cgww_pass cgww_dispatch_pass(struct cgww_dispatch *d, int32_t tid);
 
 /* Around the application, with the interpreter lock; passed is what the pass
  * returned. A process whose threads serve takes less of what comes. */
 void cgww_dispatch_begin(struct cgww_dispatch *d);
-void cgww_dispatch_end(struct cgww_dispatch *d, uint32_t passed);
+void cgww_dispatch_end(struct cgww_dispatch *d, struct cgww_pass passed);
 
 /* As the leader: may the connection just accepted have waited for longer than
  * a moment? */

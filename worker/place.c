@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,8 +18,10 @@
 #define CLOSED 2u
 #define ONE_PASS 4u
 
-/* So long the place may lie free before the sentinel looks at why. */
+/* So long the place may lie free before the sentinel looks at why; longer after
+ * looks that found nothing to do, since each costs two switches of threads. */
 #define LOOK_US 500
+#define LOOK_MOST_US 4000
 /* So often whoever closes it looks whether it is free. */
 #define FREE_US 1000
 /* So long a thread that computes keeps others from accepting. */
@@ -36,6 +39,7 @@ void cgww_place_init(struct cgww_place *place)
     atomic_init(&place->watched, false);
     atomic_init(&place->eager, 0);
     atomic_init(&place->passer, 0);
+    atomic_init(&place->look_us, LOOK_US);
 }
 
 /* ---- the futex ------------------------------------------------------------ */
@@ -93,8 +97,15 @@ static bool computes(int32_t tid)
 /* It has not changed since `state`, calls aside, after a moment. */
 static bool stays(struct cgww_place *place, uint32_t state, uint32_t calls)
 {
-    await_call(place, calls, LOOK_US);
-    return atomic_load(&place->state) == state;
+    int look_us = atomic_load(&place->look_us);
+    bool same;
+
+    await_call(place, calls, look_us);
+    same = atomic_load(&place->state) == state;
+    if (!same && look_us < LOOK_MOST_US) {
+        atomic_store(&place->look_us, look_us * 2);
+    }
+    return same;
 }
 
 /* Free: takes it unless whoever passed it comes back for it soon. */
@@ -102,7 +113,8 @@ static bool take_over(struct cgww_place *place, uint32_t state, uint32_t calls)
 {
     bool blocked = false;
 
-    for (long us = 0; us < BUSY_US && !blocked && !is_eager(place); us += LOOK_US) {
+    for (long us = 0; us < BUSY_US && !blocked && !is_eager(place);
+         us += atomic_load(&place->look_us)) {
         if (!stays(place, state, calls)) {
             return false;
         }
@@ -114,6 +126,7 @@ static bool take_over(struct cgww_place *place, uint32_t state, uint32_t calls)
     if (blocked) {
         atomic_store(&place->eager, EAGER_MOST);
     }
+    atomic_store(&place->look_us, LOOK_US);
     return true;
 }
 
@@ -184,30 +197,40 @@ bool cgww_place_take(struct cgww_place *place)
     return taken;
 }
 
-uint32_t cgww_place_pass(struct cgww_place *place, int32_t tid)
+/* How often this thread has given its processor up by itself. */
+static long count_sleeps(void)
 {
-    uint32_t state;
+    struct rusage usage;
+
+    return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nvcsw : 0;
+}
+
+struct cgww_pass cgww_place_pass(struct cgww_place *place, int32_t tid)
+{
+    struct cgww_pass passed = {.sleeps = is_eager(place) ? count_sleeps() : -1};
 
     atomic_store(&place->passer, tid);
-    state = atomic_fetch_add(&place->state, ONE_PASS - TAKEN) + ONE_PASS - TAKEN;
+    passed.state = atomic_fetch_add(&place->state, ONE_PASS - TAKEN) + ONE_PASS - TAKEN;
     if (atomic_load(&place->waiting) > 0
         && (is_eager(place) || !atomic_load(&place->watched))) {
         call(place, 1);
     }
-    return state;
+    return passed;
 }
 
-void cgww_place_compare(struct cgww_place *place, uint32_t passed)
+void cgww_place_compare(struct cgww_place *place, struct cgww_pass passed)
 {
-    uint32_t state = atomic_load(&place->state);
-
+    uint32_t changed = atomic_load(&place->state) ^ passed.state;
     int eager = atomic_load(&place->eager);
 
-    if ((state & ~(TAKEN | CLOSED)) != (passed & ~(TAKEN | CLOSED))) {
+    if (eager == 0 || passed.sleeps < 0) {
+        return;
+    }
+    if ((changed & ~(TAKEN | CLOSED)) && count_sleeps() != passed.sleeps) {
         eager += EAGER_MORE;
         atomic_store(&place->eager, eager < EAGER_MOST ? eager : EAGER_MOST);
     }
-    else if (eager > 0) {
+    else {
         atomic_store(&place->eager, eager - 1);
     }
 }

@@ -30,6 +30,7 @@ struct cgww_place {
     atomic_bool watched;        /* a sentinel is on duty */
     atomic_int eager;           /* for so many requests more passes wake */
     _Atomic int32_t passer;     /* tid of who passed it last */
+    atomic_int look_us;         /* the sentinel's next look, after so long */
 };
 
 void cgww_place_init(struct cgww_place *place);
@@ -37,12 +38,18 @@ void cgww_place_init(struct cgww_place *place);
 /* Waits for it. False: it is closed, and not taken. */
 bool cgww_place_take(struct cgww_place *place);
 
-/* Give it up. tid: the caller's. The result is for cgww_place_compare(). */
-uint32_t cgww_place_pass(struct cgww_place *place, int32_t tid);
+/* What was so when the place was given up. */
+struct cgww_pass {
+    uint32_t state;
+    long sleeps;                /* of the thread so far; -1: not asked */
+};
 
-/* Back from the application, with the interpreter lock: has another thread
- * served meanwhile? Then the application waits, and waking others pays. */
-void cgww_place_compare(struct cgww_place *place, uint32_t passed);
+/* Give it up. tid: the caller's. The result is for cgww_place_compare(). */
+struct cgww_pass cgww_place_pass(struct cgww_place *place, int32_t tid);
+
+/* Back from the application: has this thread slept in it, and another one served
+ * meanwhile? Then waking others pays. */
+void cgww_place_compare(struct cgww_place *place, struct cgww_pass passed);
 
 /* From now on it cannot be taken; all who wait are told. */
 void cgww_place_close(struct cgww_place *place);

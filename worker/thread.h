@@ -13,7 +13,7 @@ struct cgww_thread {
     struct cgw_buf out;         /* frames not sent yet */
     struct cgw_buf head;        /* reason and pairs of the response */
     bool leading;               /* holds the place of the dispatch */
-    uint32_t passed;            /* when it gave the place up */
+    struct cgww_pass passed;    /* when it gave the place up */
     struct cgw_slot *slot;      /* its own, of the scoreboard */
     struct cgww_request *request; /* that it serves, NULL: none */
     unsigned number;            /* of the slot */

@@ -106,7 +106,7 @@ static void who_passed_it_can_take_it_again(void **state)
     cgww_place_init(&place);
     for (int i = 0; i < 3; i++) {
         assert_true(cgww_place_take(&place));
-        uint32_t passed = cgww_place_pass(&place, self());
+        struct cgww_pass passed = cgww_place_pass(&place, self());
         cgww_place_compare(&place, passed);
         assert_int_equal(atomic_load(&place.eager), 0); /* nobody else came */
     }
@@ -223,19 +223,37 @@ static void who_closes_it_can_wait_for_the_one_who_has_it(void **state)
     free(crowd);
 }
 
-static void another_thread_that_served_meanwhile_shows_that_waking_pays(void **state)
+/* ---- does waking others pay? --------------------------------------------------- */
+
+#define EAGER 8
+
+static int eager_after(bool another_served, bool slept)
 {
     struct cgww_place place;
-    uint32_t passed;
+    struct cgww_pass passed;
 
-    (void)state;
     cgww_place_init(&place);
+    atomic_store(&place.eager, EAGER);
     assert_true(cgww_place_take(&place));
     passed = cgww_place_pass(&place, self());
-    assert_true(cgww_place_take(&place)); /* the other one */
-    cgww_place_pass(&place, self());
+    if (another_served) {
+        assert_true(cgww_place_take(&place));
+        cgww_place_pass(&place, self());
+    }
+    if (slept) {
+        usleep(1000);
+    }
     cgww_place_compare(&place, passed);
-    assert_true(atomic_load(&place.eager) > 0);
+    return atomic_load(&place.eager);
+}
+
+static void waking_pays_where_a_thread_sleeps_and_another_serves(void **state)
+{
+    (void)state;
+    assert_true(eager_after(true, true) > EAGER);
+    assert_true(eager_after(false, true) < EAGER);
+    assert_true(eager_after(true, false) < EAGER);
+    assert_true(eager_after(false, false) < EAGER);
 }
 
 int main(void)
@@ -247,7 +265,7 @@ int main(void)
         cmocka_unit_test(the_place_of_a_thread_that_computes_is_taken),
         cmocka_unit_test(closing_tells_all_who_wait),
         cmocka_unit_test(who_closes_it_can_wait_for_the_one_who_has_it),
-        cmocka_unit_test(another_thread_that_served_meanwhile_shows_that_waking_pays),
+        cmocka_unit_test(waking_pays_where_a_thread_sleeps_and_another_serves),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@ import cgateway
 from cgateway import _application, _auth, _check, _files, _path, _report, _watch
 
 CONTROL_FD, LISTEN_FD = 3, 4
-SWITCH_SECONDS = 0.001
+SWITCH_SECONDS = 0.0005
 STACK_SIGNAL = signal.SIGWINCH
 THREAD_SIGNAL = signal.SIGRTMAX - 1
 READY_FORKABLE = 1
