@@ -192,6 +192,10 @@ static void suspect_template(cgwd_generation *gen)
                  "that waits is a likely cause", gen->group->name,
                  (long)gen->template->pid);
         cgwd_process_kill(gen->template);
+        gen->template = NULL;   /* nothing more is asked of it while it dies */
+        for (cgwd_process *p = gen->processes; p; p = p->next) {
+            p->killed |= p->pid == 0;   /* what else it was to fork */
+        }
     }
 }
 
