@@ -69,6 +69,13 @@ static int is_worker(const cgwd_process *proc)
            || proc->state == CGWD_PROCESS_DRAINING;
 }
 
+/* What is logged then comes behind what the process has printed. */
+static int refers_to_output(const struct cgw_message *msg)
+{
+    return msg->type == CGW_MSG_READY || msg->type == CGW_MSG_FAILED
+           || msg->type == CGW_MSG_OVERDUE || msg->type == CGW_MSG_DEADLOCKED;
+}
+
 static void take_message(cgwd_process *proc, const struct cgw_message *msg,
                          const int *fds)
 {
@@ -87,6 +94,9 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg,
         || gen->state == CGWD_GENERATION_DRAINING) {
         return; /* it is on its way out, whatever it says */
     }
+    if (refers_to_output(msg)) {
+        cgwd_output_catch_up(proc);
+    }
     if (msg->type == CGW_MSG_WATCH && proc->state == CGWD_PROCESS_STARTING) {
         take_wish(proc, msg, fds[0]);
     }
@@ -96,7 +106,6 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg,
     }
     else if (msg->type == CGW_MSG_FAILED
              && proc->state == CGWD_PROCESS_STARTING) {
-        cgwd_output_read(proc);
         cgwd_generation_start_failed(gen, failure_name(msg->arg));
     }
     else if (msg->type == CGW_MSG_SERVING

@@ -196,13 +196,13 @@ static void apply_entry(cgwd_supervisor *sup, entry *e, int restart)
 static int commit(cgwd_config *config, const struct cgw_message *msg)
 {
     cgwd_supervisor *sup = config->sup;
-    int old_log = sup->log;
+    int old_log = sup->log->fd;
 
     if (!is_complete(config)) {
         forget(config);
         return EINVAL;
     }
-    sup->log = config->log;
+    sup->log->fd = config->log;
     sup->successor_serves = 0; /* one that did not come about */
     sup->httpd_uid = config->httpd_uid;
     config->log = -1;

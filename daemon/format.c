@@ -13,6 +13,7 @@ typedef struct item {
     size_t arg_len;
     int hyphen;                 /* "%-a": shown as "-" where it is absent */
     int required;               /* "%+a": the line is absent where it is */
+    int level;                  /* "%7a": absent from lines of another severity */
 } item;
 
 typedef struct writer {
@@ -41,23 +42,34 @@ static int has(const item *i, char option)
     return i->arg && memchr(i->arg, option, i->arg_len) != NULL;
 }
 
-/* %t, %{u}t with microseconds, %{c}t as ISO 8601 */
+static void put_date(writer *w, const char *format, const struct tm *tm)
+{
+    char text[64];
+
+    put(w, text, strftime(text, sizeof(text), format, tm));
+}
+
+/* %t; with {u} microseconds, {m} milliseconds, {c} ISO 8601, {z} the zone */
 static void put_time(writer *w, const item *i, const cgwd_line *line)
 {
     struct tm tm;
-    char text[64], fraction[32] = "";
+    char fraction[32] = "";
     int iso = has(i, 'c');
 
     localtime_r(&line->now->tv_sec, &tm);
     if (has(i, 'u')) {
         snprintf(fraction, sizeof(fraction), ".%06ld", line->now->tv_nsec / 1000);
     }
-    strftime(text, sizeof(text), iso ? "%Y-%m-%d %H:%M:%S" : "%a %b %d %H:%M:%S", &tm);
-    put_string(w, text);
+    else if (has(i, 'm')) {
+        snprintf(fraction, sizeof(fraction), ".%03ld", line->now->tv_nsec / 1000000);
+    }
+    put_date(w, iso ? "%Y-%m-%d %H:%M:%S" : "%a %b %d %H:%M:%S", &tm);
     put_string(w, fraction);
     if (!iso) {
-        snprintf(text, sizeof(text), " %d", tm.tm_year + 1900);
-        put_string(w, text);
+        put_date(w, " %Y", &tm);
+    }
+    if (has(i, 'z')) {
+        put_date(w, " %z", &tm);
     }
 }
 
@@ -74,6 +86,9 @@ static void put_value(writer *w, const item *i, const cgwd_line *line)
         return;
     case 'l':
         put_string(w, cgwd_level_name(line->level));
+        return;
+    case 'v':
+        put_string(w, line->server ? line->server : "");
         return;
     case 'P':
     case 'T': /* whose thread it was, nobody knows */
@@ -105,7 +120,10 @@ static const char *read_item(const char *at, item *i)
             i->arg_len = (size_t)(close - at) - 1;
             at = close;
         }
-        else if (*at < '0' || *at > '9') {
+        else if (*at >= '0' && *at <= '9') {
+            i->level = i->level < 100 ? i->level * 10 + (*at - '0') : i->level;
+        }
+        else {
             break;
         }
     }
@@ -113,18 +131,34 @@ static const char *read_item(const char *at, item *i)
     return *at ? at + 1 : at;
 }
 
-/* A bare space, or "% ", ends a field. */
-static void end_field(writer *w, int is_shown)
+/* Spaces, or "% ", end a field. */
+static const char *end_field(writer *w, const char *at)
 {
+    size_t spaces = strspn(at, " ");
+
     if (w->skips) {
         w->skips = 0;
     }
     else {
         w->field = w->at;
     }
-    if (is_shown) {
-        put(w, " ", 1);
-    }
+    put(w, at, spaces);
+    return at + (spaces ? spaces : 2);
+}
+
+/* "\ " is a space within a field. */
+static const char *put_escaped(writer *w, const char *at)
+{
+    char c = *at == 'n' ? '\n' : *at == 'r' ? '\r' : *at == 't' ? '\t' : *at;
+
+    put(w, &c, !w->skips);
+    return at + 1;
+}
+
+static void skip_field(writer *w)
+{
+    w->at = w->field;
+    w->skips = 1;
 }
 
 /* 0 where the line is not wanted. */
@@ -140,6 +174,10 @@ static int put_item(writer *w, const item *i, const cgwd_line *line)
         put(w, "%", !w->skips);
         return 1;
     }
+    if (cgwd_level_number(line->level) < i->level) {
+        skip_field(w);
+        return 1;
+    }
     put_value(w, i, line);
     if (w->at > before) {
         return 1;
@@ -148,8 +186,7 @@ static int put_item(writer *w, const item *i, const cgwd_line *line)
         put(w, "-", 1);
     }
     else if (!i->required) {
-        w->at = w->field;
-        w->skips = 1;
+        skip_field(w);
     }
     return !i->required || i->hyphen;
 }
@@ -162,8 +199,7 @@ size_t cgwd_format_line(char *out, size_t size, const char *format,
 
     for (const char *at = format; *at;) {
         if (*at == ' ' || (at[0] == '%' && at[1] == ' ')) {
-            end_field(&w, *at == ' ');
-            at += *at == ' ' ? 1 : 2;
+            at = end_field(&w, at);
         }
         else if (*at == '%') {
             at = read_item(at + 1, &i);
@@ -171,11 +207,11 @@ size_t cgwd_format_line(char *out, size_t size, const char *format,
                 return 0;
             }
         }
+        else if (*at == '\\' && at[1]) {
+            at = put_escaped(&w, at + 1);
+        }
         else {
-            at += *at == '\\' && at[1]; /* "\ " is a space within a field */
-            if (!w.skips) {
-                put(&w, at, 1);
-            }
+            put(&w, at, !w.skips);
             at++;
         }
     }

@@ -13,6 +13,7 @@ typedef struct cgwd_line {
     const struct timespec *now;
     enum cgwd_level level;
     pid_t pid;
+    const char *server;         /* its name, NULL: unknown */
     const char *text;           /* escaped */
     size_t len;
 } cgwd_line;

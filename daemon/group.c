@@ -15,6 +15,7 @@
 #include "cgw_control.h"
 #include "cgw_log.h"
 #include "limits.h"
+#include "output.h"
 #include "succession.h"
 
 void cgwd_group_set_refusing(cgwd_group *group, int on)
@@ -179,9 +180,7 @@ static void destroy(cgwd_group *group)
     apr_hash_set(group->sup->groups, group->name, APR_HASH_KEY_STRING, NULL);
     cgwd_limits_forget(group->spec);
     close(group->listener);
-    if (group->log != group->sup->log) {
-        close(group->log);
-    }
+    close(group->log->fd);
     apr_pool_destroy(group->spec_pool);
     apr_pool_destroy(group->pool);
     cgwd_succession_group_gone(sup);
@@ -205,6 +204,17 @@ void cgwd_group_lost(cgwd_group *group, cgwd_generation *gen)
 
 /* ---- configuration ------------------------------------------------------ */
 
+static const cgwd_writer *writer_of(const cgw_spec *spec, int log, apr_pool_t *p)
+{
+    cgwd_writer *writer = apr_palloc(p, sizeof(*writer));
+
+    *writer = (cgwd_writer){.fd = log, .format = spec->error_format,
+                            .server = spec->server_name,
+                            .facility = (int)spec->syslog_facility,
+                            .tag = spec->syslog_tag};
+    return writer;
+}
+
 static void take_config(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
                         int listener, int log)
 {
@@ -215,7 +225,7 @@ static void take_config(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec
     group->digest = cgw_spec_digest(spec, spec_pool);
     group->listener = listener;
     cgwd_queue_set(&group->queue, listener);
-    group->log = log;
+    group->log = writer_of(spec, log, spec_pool);
     fcntl(listener, F_SETFL, O_NONBLOCK);
     if (stat(spec->socket, &st) == 0) {
         group->socket_dev = st.st_dev;
@@ -267,6 +277,16 @@ static int is_same_socket(int a, int b)
     return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_ino == y.st_ino;
 }
 
+/* The log becomes another one. */
+static void flush_outputs(const cgwd_group *group)
+{
+    for (const cgwd_generation *g = group->generations; g; g = g->next) {
+        for (cgwd_process *p = g->processes; p; p = p->next) {
+            cgwd_output_flush(p);
+        }
+    }
+}
+
 void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
                        int listener, int log, int restart)
 {
@@ -277,11 +297,10 @@ void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
 
     cgwd_group_set_refusing(group, 0);
     cgwd_timer_clear(group->sup->loop, &group->retry);
+    flush_outputs(group);
+    close(group->log->fd);
     apr_pool_destroy(group->spec_pool);
     close(group->listener);
-    if (group->log != group->sup->log) {
-        close(group->log);
-    }
     take_config(group, spec_pool, spec, listener, log);
     group->seen = 1;
     group->retiring = 0;

@@ -32,7 +32,8 @@ typedef struct cgwd_group {
     cgw_spec *spec;
     const char *name;
     const char *digest;
-    int listener, log;          /* ours */
+    int listener;               /* ours */
+    const cgwd_writer *log;     /* the same */
     cgwd_mounts mounts;         /* the file system of its processes */
     dev_t socket_dev;           /* of the socket's file */
     ino_t socket_ino;

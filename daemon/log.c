@@ -5,13 +5,12 @@
 #include "format.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
-#include <syslog.h>
 #include <unistd.h>
 
 static const char *const level_names[] = {
@@ -21,6 +20,15 @@ static const char *const level_names[] = {
 const char *cgwd_level_name(enum cgwd_level level)
 {
     return level_names[level];
+}
+
+static const int syslog_levels[] = {
+    [CGWD_ERROR] = 3, [CGWD_WARN] = 4, [CGWD_NOTICE] = 5, [CGWD_INFO] = 6,
+    [CGWD_DEBUG] = 7};
+
+int cgwd_level_number(enum cgwd_level level)
+{
+    return syslog_levels[level];
 }
 
 size_t cgwd_log_prefix(char *out, size_t size, const struct timespec *now,
@@ -82,73 +90,146 @@ int cgwd_log_adopt(int fd)
     return again;
 }
 
-static const int syslog_levels[] = {
-    [CGWD_ERROR] = 3, [CGWD_WARN] = 4, [CGWD_NOTICE] = 5, [CGWD_INFO] = 6,
-    [CGWD_DEBUG] = 7};
+/* ---- a line ------------------------------------------------------------------ */
+
+enum kind { A_FILE, A_PIPE, A_SYSLOG };
 
 /* syslog's socket (CGatewayErrorLog syslog) takes datagrams. */
-static int is_syslog(int fd)
+static enum kind kind_of(int fd)
 {
     int type = 0;
     socklen_t size = sizeof(type);
+    struct stat st;
 
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0
-           && type == SOCK_DGRAM;
-}
-
-/* local7, as httpd's own. The service adds the time. */
-static void send_syslog(int fd, enum cgwd_level level, pid_t pid, const char *text,
-                        size_t len)
-{
-    char line[CGWD_LINE_MAX + 256];
-    int n = snprintf(line, sizeof(line), "<%d>cgateway[%ld]: %.*s",
-                     LOG_LOCAL7 | syslog_levels[level], (long)pid, (int)len, text);
-
-    if (n > 0) {
-        size_t size = (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
-        send(fd, line, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0) {
+        return type == SOCK_DGRAM ? A_SYSLOG : A_FILE;
     }
+    return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) ? A_PIPE : A_FILE;
 }
 
-/* One writev, so that lines of several programs do not mix in the log. */
-static void emit(int fd, enum cgwd_level level, pid_t pid, char *text,
-                 size_t len)
+/* For syslog, which adds the time. */
+static size_t put_syslog(char *out, size_t size, const cgwd_writer *writer,
+                         const cgwd_line *line)
 {
-    char prefix[128];
+    int n = snprintf(out, size, "<%d>%.64s[%ld]: %.*s",
+                     writer->facility | syslog_levels[line->level],
+                     writer->tag ? writer->tag : "cgateway", (long)line->pid,
+                     (int)line->len, line->text);
+
+    return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
+}
+
+/* As httpd writes it where there is no ErrorLogFormat. */
+static size_t put_default(char *out, size_t size, const cgwd_line *line)
+{
+    size_t n = cgwd_log_prefix(out, size - line->len, line->now, line->level,
+                               line->pid);
+
+    memcpy(out + n, line->text, line->len);
+    return n + line->len;
+}
+
+/* text is escaped. Nothing is added where ErrorLogFormat does not want the line. */
+static void add_line(struct cgw_buf *lines, const cgwd_writer *writer,
+                     enum cgwd_level level, pid_t pid, const char *text, size_t len)
+{
+    char out[CGWD_LINE_MAX + 1024];
     struct timespec now;
-    struct iovec iov[3];
+    const cgwd_line line = {.now = &now, .level = level, .pid = pid,
+                            .server = writer->server, .text = text, .len = len};
+    size_t n, room = sizeof(out) - 1;
 
-    if (is_syslog(fd)) {
-        send_syslog(fd, level, pid, text, len);
-        return;
-    }
     clock_gettime(CLOCK_REALTIME, &now);
-    iov[0].iov_base = prefix;
-    iov[0].iov_len = cgwd_log_prefix(prefix, sizeof(prefix), &now, level, pid);
-    iov[1].iov_base = text;
-    iov[1].iov_len = len;
-    iov[2].iov_base = "\n";
-    iov[2].iov_len = 1;
-    if (writev(fd, iov, 3) < 0) {
+    n = kind_of(writer->fd) == A_SYSLOG ? put_syslog(out, room, writer, &line)
+        : writer->format ? cgwd_format_line(out, room, writer->format, &line)
+                         : put_default(out, room, &line);
+    if (n) {
+        out[n++] = '\n';
+        cgw_buf_put(lines, out, n);
+    }
+}
+
+/* ---- lines -------------------------------------------------------------------- */
+
+/* The bytes of the first line, with its end. */
+static size_t first_line(const char *lines, size_t len)
+{
+    const char *end = memchr(lines, '\n', len);
+
+    return end ? (size_t)(end - lines) + 1 : len;
+}
+
+/* What goes out at once: whole lines, as many as the log takes in one piece. */
+static size_t first_piece(enum kind kind, const char *lines, size_t len)
+{
+    size_t n = first_line(lines, len);
+
+    if (kind == A_SYSLOG) {
+        return n;
+    }
+    while (n < len) {
+        size_t next = first_line(lines + n, len - n);
+        if (kind == A_PIPE && n + next > PIPE_BUF) {
+            break;
+        }
+        n += next;
+    }
+    return n;
+}
+
+static void write_piece(enum kind kind, int fd, const char *piece, size_t len)
+{
+    ssize_t n = kind == A_SYSLOG
+                    ? send(fd, piece, len - 1, MSG_DONTWAIT | MSG_NOSIGNAL)
+                    : write(fd, piece, len);
+
+    if (n < 0) {
         return; /* there is nowhere else to say so */
     }
 }
 
-void cgwd_log(int fd, enum cgwd_level level, const char *format, ...)
+void cgwd_log_flush(struct cgw_buf *lines, const cgwd_writer *writer)
+{
+    const char *at = (const char *)lines->data;
+    enum kind kind = lines->len ? kind_of(writer->fd) : A_FILE;
+
+    for (size_t n, left = lines->len; left > 0; left -= n, at += n) {
+        n = first_piece(kind, at, left);
+        write_piece(kind, writer->fd, at, n);
+    }
+    cgw_buf_free(lines);
+}
+
+void cgwd_log_add(struct cgw_buf *lines, const cgwd_writer *writer,
+                  const char *group, enum cgwd_level level, pid_t pid,
+                  const char *line, size_t len)
+{
+    char text[CGWD_LINE_MAX + 128];
+    size_t n = (size_t)snprintf(text, sizeof(text), "%.100s: ", group);
+
+    n += cgwd_log_escape(text + n, sizeof(text) - n, line, len);
+    add_line(lines, writer, level, pid, text, n);
+}
+
+void cgwd_log(const cgwd_writer *writer, enum cgwd_level level,
+              const char *format, ...)
 {
     char text[CGWD_LINE_MAX], safe[CGWD_LINE_MAX];
+    struct cgw_buf lines = {0};
     va_list args;
     int n;
 
     va_start(args, format);
     n = vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    if (n < 0) {
-        return;
+    if (n >= 0) {
+        add_line(&lines, writer, level, getpid(), safe,
+                 cgwd_log_escape(safe, sizeof(safe), text, strlen(text)));
+        cgwd_log_flush(&lines, writer);
     }
-    emit(fd, level, getpid(), safe,
-         cgwd_log_escape(safe, sizeof(safe), text, strlen(text)));
 }
+
+/* ---- levels -------------------------------------------------------------------- */
 
 enum cgwd_level cgwd_log_level(const char *line, size_t len, size_t *skip)
 {
@@ -165,72 +246,4 @@ enum cgwd_level cgwd_log_level(const char *line, size_t len, size_t *skip)
 int cgwd_log_shows(int64_t log_level, enum cgwd_level level)
 {
     return syslog_levels[level] <= log_level;
-}
-
-void cgwd_log_flush(cgwd_log_batch *batch, int fd)
-{
-    size_t len = batch->len < sizeof(batch->bytes) ? batch->len
-                                                   : sizeof(batch->bytes);
-
-    if (len && write(fd, batch->bytes, len) < 0) {
-        /* there is nowhere else to say so */
-    }
-    batch->len = 0;
-}
-
-/* "group: text", as it goes into a line. */
-static size_t put_text(char *out, size_t size, const char *group, const char *line,
-                       size_t len)
-{
-    size_t n = (size_t)snprintf(out, size, "%.100s: ", group);
-
-    return n + cgwd_log_escape(out + n, size - n, line, len);
-}
-
-/* With its end. 0: ErrorLogFormat does not want it. */
-static size_t put_line(char *out, size_t size, const struct cgwd_writer *writer,
-                       const cgwd_line *line)
-{
-    size_t n;
-
-    if (writer->format) {
-        n = cgwd_format_line(out, size - 1, writer->format, line);
-    }
-    else {
-        n = cgwd_log_prefix(out, size - line->len - 1, line->now, line->level,
-                            line->pid);
-        memcpy(out + n, line->text, line->len);
-        n += line->len;
-    }
-    if (n) {
-        out[n++] = '\n';
-    }
-    return n;
-}
-
-void cgwd_log_output(cgwd_log_batch *batch, const struct cgwd_writer *writer,
-                     enum cgwd_level level, pid_t pid, const char *line, size_t len)
-{
-    char text[CGWD_LINE_MAX + 128], out[sizeof(text) + 512];
-    struct timespec now;
-    size_t n = put_text(text, sizeof(text), writer->group, line, len);
-
-    if (is_syslog(writer->fd)) {
-        send_syslog(writer->fd, level, pid, text, n);
-        return;
-    }
-    clock_gettime(CLOCK_REALTIME, &now);
-    n = put_line(out, sizeof(out), writer,
-                 &(cgwd_line){.now = &now, .level = level, .pid = pid, .text = text,
-                              .len = n});
-    if (batch->len + n > sizeof(batch->bytes)) {
-        cgwd_log_flush(batch, writer->fd);
-    }
-    if (n <= sizeof(batch->bytes)) {
-        memcpy(batch->bytes + batch->len, out, n);
-        batch->len += n;
-    }
-    else if (write(writer->fd, out, n) < 0) {
-        return; /* as above */
-    }
 }

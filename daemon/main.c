@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "cgw_control.h"
@@ -23,6 +24,7 @@
 #include "config.h"
 #include "group.h"
 #include "limits.h"
+#include "output.h"
 #include "reaper.h"
 #include "sampler.h"
 
@@ -214,7 +216,9 @@ static cgwd_supervisor *create(const char *rundir, int predecessor)
     sup->lock = CGW_LOCK_FD;
     sup->parent = getppid();
     sup->predecessor = predecessor;
-    sup->log = STDERR_FILENO;
+    sup->log = apr_pcalloc(pool, sizeof(*sup->log));
+    sup->log->fd = STDERR_FILENO;
+    sup->log->facility = LOG_LOCAL7;
     sup->httpd_uid = geteuid(); /* until httpd's parent says */
     sup->born = cgwd_now();
     sup->groups = apr_hash_make(pool);
@@ -243,6 +247,7 @@ static void forget_processes(cgwd_supervisor *sup)
          i = apr_hash_next(i)) {
         void *proc;
         apr_hash_this(i, NULL, NULL, &proc);
+        cgwd_output_end(proc);
         free(proc);
     }
 }

@@ -46,7 +46,7 @@ static int is_verbose(const cgwd_process *proc)
     return proc->generation->spec->log_level >= LOG_INFO;
 }
 
-static int log_of(const cgwd_process *proc)
+static const cgwd_writer *log_of(const cgwd_process *proc)
 {
     return proc->generation->group->log;
 }
@@ -217,6 +217,7 @@ static void start_timed_out(cgwd_process *proc)
         cgwd_process_fell_silent(proc);
         return;
     }
+    cgwd_output_catch_up(proc);
     cgwd_log(log_of(proc), CGWD_ERROR, CGW_LOGNO(0220)
              "%s: pid %ld did not get from %s to serving within %ld s; raise "
              "CGatewayStartTimeout if the application needs longer. Output "

@@ -2,6 +2,7 @@
 #ifndef CGWD_PROCESS_H
 #define CGWD_PROCESS_H
 
+#include "block.h"
 #include "board.h"
 #include "log.h"
 #include "supervisor.h"
@@ -40,7 +41,10 @@ typedef struct cgwd_process {
     cgwd_board board;               /* of a worker */
     char line[CGWD_LINE_MAX];       /* output that has no line end yet */
     size_t line_len;
-    cgwd_log_batch batch;           /* lines on their way to the log */
+    struct cgw_buf held;            /* lines that others may belong to */
+    enum cgwd_block block;          /* what they are */
+    int64_t held_since;
+    cgwd_timer hold;                /* how long they wait for more */
     char last_words[256];
     struct cgwd_process *next;      /* in its generation */
 } cgwd_process;

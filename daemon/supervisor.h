@@ -6,6 +6,7 @@
 #include <apr_pools.h>
 #include <sys/resource.h>
 
+#include "log.h"
 #include "loop.h"
 #include "notify.h"
 
@@ -24,7 +25,7 @@ typedef struct cgwd_supervisor {
     const char *library;        /* directory of cgatewayd and bootstrap.py */
     const char *rundir;
     int lock;                   /* CGW_LOCK_FD, -1 once given up */
-    int log;                    /* the main server's error log */
+    cgwd_writer *log;           /* the main server's error log */
     struct rlimit descriptors;  /* as httpd's parent had it: the workers' */
     uid_t httpd_uid;            /* of httpd's children */
     int64_t born;

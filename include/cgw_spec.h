@@ -57,7 +57,8 @@ enum cgw_preload {
     X(private_tmp, 0)           /* bytes; 0: the machine's own /tmp */        \
     X(read_only_system, 0)      /* a file system that is read-only */         \
     X(syscall_filter, 0)        /* the default filter of system calls */      \
-    X(log_level, 4)             /* LogLevel cgateway: of the owner */
+    X(log_level, 4)             /* LogLevel cgateway: of the owner */          \
+    X(syslog_facility, 184)     /* LOG_LOCAL7, where error lines go to syslog */
 
 /* X(field) -- the single strings of a spec; NULL when not configured */
 #define CGW_SPEC_STRINGS(X)                                                   \
@@ -67,7 +68,9 @@ enum cgw_preload {
     X(python)                   /* absolute path of the interpreter */        \
     X(directory)                /* working directory */                       \
     X(error_format)             /* ErrorLogFormat of the owner */             \
+    X(server_name)              /* of the owner: ServerName */                \
     X(error_log)                /* CGatewayErrorLog; for httpd's parent */    \
+    X(syslog_tag)               /* NULL: cgateway */                          \
     X(user)                     /* login name that uid stands for */          \
     X(home)                     /* home directory of that user */             \
     X(cpus)                     /* cgw_cpus.h; NULL: all */                   \
@@ -98,7 +101,7 @@ typedef struct cgw_spec {
 #undef X
 } cgw_spec;
 
-#define CGW_SPEC_VERSION 9
+#define CGW_SPEC_VERSION 10
 #define CGW_DIGEST_HEX 40   /* SHA-1 in hexadecimal, without the NUL */
 
 /* A spec with its defaults; lists are empty arrays. Never NULL. */

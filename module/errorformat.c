@@ -45,33 +45,10 @@ static const ap_directive_t *section_of(const server_rec *s)
     return d;
 }
 
-/* The server's name in place of %v and %V; a name has no character that means
- * anything in a format. */
-static const char *fill_in(const char *format, const server_rec *s, apr_pool_t *p)
-{
-    const char *name = s->server_hostname ? s->server_hostname : "-";
-    char *out = apr_palloc(p, strlen(format) * (strlen(name) + 1) + 1), *at = out;
-
-    while (*format) {
-        if (format[0] == '%' && (format[1] == 'v' || format[1] == 'V')) {
-            at = apr_cpystrn(at, name, strlen(name) + 1);
-            format += 2;
-            continue;
-        }
-        if (format[0] == '%' && format[1] == '%') {
-            *at++ = *format++;
-        }
-        *at++ = *format++;
-    }
-    *at = '\0';
-    return out;
-}
-
 const char *cgwm_errorformat_of(const server_rec *s, apr_pool_t *p)
 {
     const ap_directive_t *section = section_of(s);
     const char *format = section ? find_format(section->first_child, p) : NULL;
 
-    format = format ? format : find_format(ap_conftree, p);
-    return format ? fill_in(format, s, p) : NULL;
+    return format ? format : find_format(ap_conftree, p);
 }

@@ -4,9 +4,9 @@
 
 #include "httpd.h"
 
-/* The ErrorLogFormat of a server as it is written, with what it says of the server
- * itself filled in; NULL where there is none. httpd keeps only what it makes of it,
- * so it is looked up in the configuration's tree. In httpd's parent. */
+/* The ErrorLogFormat of a server as it is written; NULL where there is none. httpd
+ * keeps only what it makes of it, so it is looked up in the configuration's tree. In
+ * httpd's parent. */
 const char *cgwm_errorformat_of(const server_rec *s, apr_pool_t *p);
 
 #endif

@@ -11,6 +11,8 @@
 #include "http_log.h"
 
 #include "cgw_log.h"
+#include "errorformat.h"
+#include "parse.h"
 
 APLOG_USE_MODULE(cgateway);
 
@@ -58,8 +60,7 @@ int cgwm_grouplog_of_server(const server_rec *s, const server_rec *main_server,
     if (s->error_log) {
         fd = descriptor_of(s->error_log);
     }
-    else if (s->error_fname && strncmp(s->error_fname, CGWM_SYSLOG,
-                                       sizeof(CGWM_SYSLOG) - 1) == 0) {
+    else if (s->error_fname && cgwm_is_syslog(s->error_fname)) {
         fd = open_syslog(s, ptemp);
     }
     if (fd < 0 && main_server->error_log) {
@@ -98,6 +99,18 @@ static int open_file(const cgwm_group *group, const char *path, apr_pool_t *ptem
     return descriptor_of(file);
 }
 
+void cgwm_grouplog_describe(cgwm_group *group, apr_pool_t *p)
+{
+    cgw_spec *spec = group->spec;
+    const char *log = spec->error_log ? spec->error_log : group->owner->error_fname;
+
+    spec->error_format = cgwm_errorformat_of(group->owner, p);
+    spec->server_name = group->owner->server_hostname;
+    if (!log || !cgwm_parse_syslog(log, &spec->syslog_facility, &spec->syslog_tag)) {
+        spec->syslog_tag = NULL;
+    }
+}
+
 int cgwm_grouplog_open(cgwm_group *group, const server_rec *main_server,
                        apr_pool_t *ptemp)
 {
@@ -106,8 +119,8 @@ int cgwm_grouplog_open(cgwm_group *group, const server_rec *main_server,
 
     if (log) {
         fd = *log == '|' ? open_program(group, log + 1)
-             : strcmp(log, CGWM_SYSLOG) == 0 ? open_syslog(group->owner, ptemp)
-                                             : open_file(group, log, ptemp);
+             : cgwm_is_syslog(log) ? open_syslog(group->owner, ptemp)
+                                   : open_file(group, log, ptemp);
     }
     return fd >= 0 ? fd : cgwm_grouplog_of_server(group->owner, main_server, ptemp);
 }

@@ -7,9 +7,9 @@
 
 #include "config.h"
 
-/* A file's path, "|program", or "syslog". */
-#define CGWM_SYSLOG "syslog"
-
+/* Fills in what the supervisor needs to know of the log: its format, and where it
+ * is syslog, facility and tag. Texts are in p. */
+void cgwm_grouplog_describe(cgwm_group *group, apr_pool_t *p);
 /* In httpd's parent. The descriptor is valid as long as ptemp, a program's as long as
  * this configuration. Logs what fails, and falls back to the ErrorLog. */
 int cgwm_grouplog_open(cgwm_group *group, const server_rec *main_server,

@@ -6,6 +6,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <string.h>
+#include <syslog.h>
 
 typedef struct unit {
     const char *name;
@@ -294,4 +295,64 @@ bool cgwm_parse_prefix(const char *text, const char **out, apr_pool_t *p)
     }
     *out = apr_pstrmemdup(p, text, (apr_size_t)(at - text));
     return true;
+}
+
+/* ---- syslog --------------------------------------------------------------- */
+
+typedef struct facility {
+    const char *name;
+    int number;
+} facility;
+
+static const facility facilities[] = {
+    {"auth", LOG_AUTH}, {"authpriv", LOG_AUTHPRIV}, {"cron", LOG_CRON},
+    {"daemon", LOG_DAEMON}, {"ftp", LOG_FTP}, {"kern", LOG_KERN}, {"lpr", LOG_LPR},
+    {"mail", LOG_MAIL}, {"news", LOG_NEWS}, {"syslog", LOG_SYSLOG},
+    {"user", LOG_USER}, {"uucp", LOG_UUCP}, {"local0", LOG_LOCAL0},
+    {"local1", LOG_LOCAL1}, {"local2", LOG_LOCAL2}, {"local3", LOG_LOCAL3},
+    {"local4", LOG_LOCAL4}, {"local5", LOG_LOCAL5}, {"local6", LOG_LOCAL6},
+    {"local7", LOG_LOCAL7}, {NULL, 0}
+};
+
+bool cgwm_is_syslog(const char *text)
+{
+    return apr_cstr_casecmpn(text, "syslog", 6) == 0
+           && (text[6] == '\0' || text[6] == ':');
+}
+
+bool cgwm_parse_syslog(const char *text, int64_t *number, const char **tag)
+{
+    const char *name = text + 6, *colon;
+    size_t len;
+
+    if (!cgwm_is_syslog(text)) {
+        return false;
+    }
+    name += *name == ':';
+    colon = strchr(name, ':');
+    len = colon ? (size_t)(colon - name) : strlen(name);
+    for (const facility *f = facilities; len > 0; f++) {
+        if (!f->name) {
+            return false;
+        }
+        if (strlen(f->name) == len && apr_cstr_casecmpn(f->name, name, len) == 0) {
+            *number = f->number;
+            break;
+        }
+    }
+    if (len == 0) {
+        *number = LOG_LOCAL7;
+    }
+    *tag = colon && colon[1] ? colon + 1 : NULL;
+    return true;
+}
+
+const char *cgwm_facility_names(apr_pool_t *p)
+{
+    const char *names = facilities[0].name;
+
+    for (const facility *f = &facilities[1]; f->name; f++) {
+        names = apr_pstrcat(p, names, ", ", f->name, NULL);
+    }
+    return names;
 }

@@ -62,6 +62,14 @@ bool cgwm_is_application(const char *text);
  * .pyz. */
 bool cgwm_is_archive(const char *path);
 
+/* Where an error log is syslog: "syslog", or what begins with "syslog:". */
+bool cgwm_is_syslog(const char *text);
+/* syslog[:facility][:tag]: the number of the facility, as syslog(3) has it, local7
+ * where none is named, and the tag, which is part of text; NULL: none. */
+bool cgwm_parse_syslog(const char *text, int64_t *facility, const char **tag);
+/* "auth, authpriv, ..." */
+const char *cgwm_facility_names(apr_pool_t *p);
+
 /* A URL prefix: begins with '/', has no empty, "." or ".." segment, nothing
  * that a decoded path cannot have ('?', '#') and no '%'. The result has no
  * trailing slash, "" for "/". */

@@ -9,7 +9,6 @@
 #include "apr_strings.h"
 
 #include "cgw_log.h"
-#include "grouplog.h"
 #include "limits.h"
 #include "parse.h"
 
@@ -58,11 +57,28 @@ static void push_word(apr_array_header_t *words, const char *value,
 
 /* ---- one setter for each kind of directive ------------------------------- */
 
+static const char *set_syslog(const setting *s)
+{
+    int64_t facility;
+    const char *tag;
+
+    if (!cgwm_parse_syslog(s->argv[0], &facility, &tag)) {
+        return apr_psprintf(s->p, CGW_LOGNO(0197) "%s %s: syslog has no such facility. "
+            "Write syslog, syslog:facility or syslog:facility:tag with one of %s.",
+            s->name, s->argv[0], cgwm_facility_names(s->p));
+    }
+    *s->string = s->argv[0];
+    return NULL;
+}
+
 static const char *set_error_log(const setting *s)
 {
     const char *error = NULL;
 
-    if (s->argv[0][0] == '|' || strcmp(s->argv[0], CGWM_SYSLOG) == 0) {
+    if (cgwm_is_syslog(s->argv[0])) {
+        return set_syslog(s);
+    }
+    if (s->argv[0][0] == '|') {
         *s->string = s->argv[0];
         return s->argv[0][1] ? NULL : apr_psprintf(s->p, CGW_LOGNO(0195)
             "%s '|' names no program. Write the program behind the bar, or the path "

@@ -26,7 +26,6 @@
 #include "cgw_log.h"
 #include "cgw_wire.h"
 #include "config.h"
-#include "errorformat.h"
 #include "grouplog.h"
 #include "launch.h"
 #include "rundir.h"
@@ -160,10 +159,10 @@ static apr_status_t specs_memfd(int *fd, const apr_array_header_t *groups,
     apr_status_t rv;
 
     for (int i = 0; i < groups->nelts; i++) {
-        const cgwm_group *group = APR_ARRAY_IDX(groups, i, cgwm_group *);
+        cgwm_group *group = APR_ARRAY_IDX(groups, i, cgwm_group *);
         group->spec->log_level = ap_get_server_module_loglevel(
             group->owner, APLOG_MODULE_INDEX);
-        group->spec->error_format = cgwm_errorformat_of(group->owner, ptemp);
+        cgwm_grouplog_describe(group, ptemp);
         cgw_spec_encode(group->spec, bytes);
     }
     *fd = memfd_create("cgateway-config", MFD_CLOEXEC);

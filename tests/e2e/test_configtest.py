@@ -845,7 +845,9 @@ def test_paths_of_a_group_are_below_its_root(config):
 
 # ---- CGatewayErrorLog ----------------------------------------------------------------
 
-@pytest.mark.parametrize("value", ['"|/usr/bin/logger -t shop"', "syslog", "shop.log"])
+@pytest.mark.parametrize("value", [
+    '"|/usr/bin/logger -t shop"', "shop.log", "syslog.log", "syslog", "syslog:local3",
+    "syslog:MAIL:shop", "syslog::shop"])
 def test_an_error_log_may_be_a_program_syslog_or_a_file(config, value):
     config.touch("app.wsgi")
     config.test(f"<CGatewayGroup one>\nCGatewayApplication ./app.wsgi\n"
@@ -861,3 +863,13 @@ def test_an_error_log_without_a_program_or_directory_is_refused(config):
     assert result.ids() == ["CGW0196"]
     assert "CGatewayErrorLog nowhere/shop.log" in result.text
     assert "there is no directory" in result.text
+
+
+@pytest.mark.parametrize("value", ["syslog:local8", "syslog:loca", "syslog:nothing:shop"])
+def test_an_error_log_with_an_unknown_facility_is_refused(config, value):
+    config.touch("app.wsgi")
+    result = config.test("<CGatewayGroup one>\nCGatewayApplication ./app.wsgi\n"
+                         f"CGatewayErrorLog {value}\n</CGatewayGroup>")
+    assert result.ids() == ["CGW0197"]
+    assert f"CGatewayErrorLog {value}: syslog has no such facility" in result.text
+    assert "auth, authpriv, cron," in result.text and "local7" in result.text

@@ -2,6 +2,7 @@
 """What applications and the gateway write for administrators: levels, who wrote it, for
 which request, lines that belong together, and variables for the access log."""
 
+import concurrent.futures
 import pathlib
 import re
 import socket
@@ -256,14 +257,16 @@ def test_a_program_takes_the_lines(httpd, marks):
     assert "printed" not in httpd.log()
 
 
-def test_syslog_takes_the_lines(httpd, as_root):
+@pytest.mark.parametrize("log,begin", [("syslog", rb"<187>cgateway"),
+                                       ("syslog:local3:shop", rb"<155>shop")])
+def test_syslog_takes_the_lines(httpd, as_root, log, begin):
     path = pathlib.Path("/dev/log")
     if path.exists() or path.is_symlink():
         pytest.skip("this machine has a syslog service")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as service:
         service.bind(str(path))
         try:
-            httpd.wsgi(httpd.app("prints.wsgi", PRINTS), "CGatewayErrorLog syslog")
+            httpd.wsgi(httpd.app("prints.wsgi", PRINTS), f"CGatewayErrorLog {log}")
             httpd.expect_log("an error of")
             httpd.start()
             httpd.get("/x")
@@ -273,7 +276,7 @@ def test_syslog_takes_the_lines(httpd, as_root):
                 line = service.recv(10000)
         finally:
             path.unlink()
-    assert re.fullmatch(rb"<187>cgateway\[\d+\]: a\.example: printed for /x", line), line
+    assert re.fullmatch(begin + rb"\[\d+\]: a\.example: printed for /x", line), line
 
 
 def test_a_file_that_cannot_be_opened_does_not_silence_the_group(httpd, as_root):
@@ -284,3 +287,81 @@ def test_a_file_that_cannot_be_opened_does_not_silence_the_group(httpd, as_root)
     httpd.get("/x")
     httpd.wait_log("printed for /x")
     assert "CGW0194" in httpd.log() + httpd.log("main")
+
+
+# ---- lines that belong together ---------------------------------------------------------
+
+LINE_BY_LINE = """
+import os, sys, time
+def application(environ, start_response):
+    tag = environ["QUERY_STRING"]
+    lines = ["failed " + tag, "Traceback (most recent call last):",
+             *(f'  File "{tag}", line {i}, in f' for i in range(6)), "ValueError: " + tag]
+    if environ["PATH_INFO"] == "/dies":
+        lines.pop()
+    for line in lines:
+        sys.stderr.write(line + "\\n")
+        sys.stderr.flush()
+        time.sleep(0.001 if line.startswith("failed") else 0.02)
+    if environ["PATH_INFO"] == "/dies":
+        os.kill(os.getpid(), 9)
+    start_response("200 OK", [])
+    return [b"ok"]
+"""
+
+
+def test_tracebacks_that_come_line_by_line_do_not_mix(httpd):
+    httpd.wsgi(httpd.app("lines.wsgi", LINE_BY_LINE), "CGatewayProcesses 4",
+               "CGatewayThreads 1")
+    httpd.expect_log(".")
+    httpd.start()
+    tags = [f"tag{n}" for n in range(24)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda tag: httpd.get(f"/?{tag}").status, tags)) == {200}
+    for tag in tags:
+        httpd.wait_log(f"a.example: ValueError: {tag}$")
+    lines = [line.split("a.example: ", 1)[1] for line in httpd.log().splitlines()
+             if "[cgateway:error]" in line]
+    for tag in tags:
+        at = lines.index(f'  File "{tag}", line 0, in f')
+        assert lines[at - 1] == "Traceback (most recent call last):"
+        assert lines[at:at + 7] == [*(f'  File "{tag}", line {i}, in f' for i in range(6)),
+                                    f"ValueError: {tag}"]
+
+
+def test_what_is_held_back_is_not_lost_where_a_process_dies(httpd):
+    httpd.wsgi(httpd.app("lines.wsgi", LINE_BY_LINE), "CGatewayProcesses 1",
+               "CGatewayThreads 1")
+    httpd.expect_log(".")
+    httpd.start()
+    assert httpd.get("/dies?last", method="POST").status == 502
+    httpd.wait_log("CGW0213")
+    lines = httpd.log().splitlines()
+    end = next(n for n, line in enumerate(lines) if "CGW0213" in line)
+    assert lines[end - 1].endswith('File "last", line 5, in f')
+    assert 'Last words:   File "last", line 5, in f' in lines[end]
+
+
+def test_a_flood_of_lines_is_neither_held_for_ever_nor_lost(httpd):
+    httpd.wsgi(httpd.app("flood.wsgi", """
+import sys
+def application(environ, start_response):
+    sys.stderr.write("first\\n" + "".join(f"  line {n} {'x' * 100}\\n" for n in range(3000)))
+    sys.stderr.flush()
+    start_response("200 OK", [])
+    return [b"ok"]
+"""))
+    httpd.expect_log(".")
+    httpd.start()
+    assert httpd.get("/").status == 200
+    httpd.wait_log("a.example:   line 2999 x")
+    found = re.findall(r"a\.example:   line (\d+) x", httpd.log())
+    assert found == [str(n) for n in range(3000)]
+
+
+def test_the_supervisor_s_own_lines_have_the_format_of_the_virtual_host(httpd):
+    httpd.wsgi(httpd.app("prints.wsgi", PRINTS), 'ErrorLogFormat "<%v> %l (%a) %M"')
+    httpd.expect_log(".")
+    httpd.start()
+    httpd.wait_log(r"^<a\.example> notice a\.example/1: starting -> ready \(")
+    httpd.wait_log(r"^<a\.example> info a\.example/1 pid \d+: launching -> serving \(")

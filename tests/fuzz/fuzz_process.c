@@ -161,6 +161,7 @@ static void tear_down(cgwd_supervisor *sup, cgwd_group *group)
     }
     apr_hash_set(sup->groups, group->name, APR_HASH_KEY_STRING, NULL);
     close(group->listener);
+    close(group->log->fd);
     apr_pool_destroy(group->spec_pool);
     apr_pool_destroy(group->pool);
     for (unsigned i = 0; i < nends; i++) {

@@ -66,8 +66,9 @@ static cgwd_supervisor *make_supervisor(void)
     sup->library = sup->rundir = "/nonexistent";
     sup->lock = -1;
     /* what it does with an input, for who looks at one: CGW_FUZZ_LOG=1 */
-    sup->log = getenv("CGW_FUZZ_LOG") ? dup(STDERR_FILENO)
-                                      : open("/dev/null", O_WRONLY | O_CLOEXEC);
+    sup->log = apr_pcalloc(pool, sizeof(*sup->log));
+    sup->log->fd = getenv("CGW_FUZZ_LOG") ? dup(STDERR_FILENO)
+                                          : open("/dev/null", O_WRONLY | O_CLOEXEC);
     sup->httpd_uid = geteuid();
     sup->born = cgwd_now();
     sup->groups = apr_hash_make(pool);
@@ -92,7 +93,7 @@ static cgwd_group *make_group(cgwd_supervisor *sup, int on_demand)
     spec->max_memory = on_demand ? 0 : 1 << 30;
     /* it is not a socket, and nothing waits at it */
     cgwd_group_create(sup, pool, spec, open("/dev/null", O_RDONLY | O_CLOEXEC),
-                      sup->log);
+                      dup(sup->log->fd));
     return apr_hash_get(sup->groups, "shop", APR_HASH_KEY_STRING);
 }
 

@@ -18,7 +18,7 @@ static const struct timespec now = {.tv_sec = 1764057600, .tv_nsec = 123456789};
 static size_t write_line(char *out, size_t size, const char *format)
 {
     const cgwd_line line = {.now = &now, .level = CGWD_WARN, .pid = 42,
-                            .text = "shop: text", .len = 10};
+                            .server = "www.example.com", .text = "shop: text", .len = 10};
 
     return cgwd_format_line(out, size, format, &line);
 }
@@ -42,7 +42,10 @@ static void known_things_are_shown(void **state)
     assert_line("%{u}t %M", "Tue Nov 25 08:00:00.123456 2025 shop: text");
     assert_line("%{cu}t %M", "2025-11-25 08:00:00.123456 shop: text");
     assert_line("100%% %M", "100% shop: text");
-    assert_line("<www.example.com> %M", "<www.example.com> shop: text");
+    assert_line("%{m}t %{cz}t %M", "Tue Nov 25 08:00:00.123 2025 2025-11-25 08:00:00 "
+                                   "+0000 shop: text");
+    assert_line("<%v> %-V %M", "<www.example.com> - shop: text");
+    assert_line("a\\tb\\ c %M", "a\tb c shop: text");
 }
 
 static void what_is_absent_takes_its_field_along(void **state)
@@ -52,6 +55,15 @@ static void what_is_absent_takes_its_field_along(void **state)
                 "[warn] shop: text");
     assert_line("%L %M", " shop: text");
     assert_line("[%l] {%L} (%a) %l: %M", "[warn] warn: shop: text");
+    assert_line("[%l]   %L: %M", "[warn] shop: text");
+}
+
+static void a_number_is_the_least_severity(void **state)
+{
+    (void)state;
+    assert_line("[%4l] %7P %M", "[warn] shop: text");
+    assert_line("[%5l] %M", " shop: text");
+    assert_line("%-9P %M", " shop: text");
 }
 
 static void or_is_a_hyphen_or_takes_the_line_along(void **state)
@@ -89,6 +101,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_things_are_shown),
         cmocka_unit_test(what_is_absent_takes_its_field_along),
+        cmocka_unit_test(a_number_is_the_least_severity),
         cmocka_unit_test(or_is_a_hyphen_or_takes_the_line_along),
         cmocka_unit_test(an_odd_format_does_no_harm),
         cmocka_unit_test(it_never_writes_beyond_its_room),

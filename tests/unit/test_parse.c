@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <syslog.h>
 
 #include <cmocka.h>
 
@@ -147,6 +148,42 @@ static void flag_is_on_or_off(void **state)
     assert_int_equal(n, 1);
     assert_true(cgwm_parse_flag("OFF", &n));
     assert_int_equal(n, 0);
+}
+
+static void syslog_has_a_facility_and_a_tag(void **state)
+{
+    static const struct {
+        const char *text;
+        int facility;
+        const char *tag;
+    } cases[] = {
+        {"syslog", LOG_LOCAL7, NULL}, {"syslog:", LOG_LOCAL7, NULL},
+        {"syslog:kern", LOG_KERN, NULL}, {"Syslog:Local3", LOG_LOCAL3, NULL},
+        {"syslog:user:shop", LOG_USER, "shop"}, {"syslog::shop", LOG_LOCAL7, "shop"},
+        {"syslog:user:", LOG_USER, NULL}, {"syslog:user:a:b", LOG_USER, "a:b"},
+    };
+    int64_t n = 7;
+    const char *tag = "none";
+
+    (void)state;
+    assert_false(cgwm_is_syslog("syslog.log"));
+    assert_false(cgwm_is_syslog("sys"));
+    assert_false(cgwm_parse_syslog("/var/log/shop", &n, &tag));
+    assert_false(cgwm_parse_syslog("syslog:local", &n, &tag));
+    assert_false(cgwm_parse_syslog("syslog:local77", &n, &tag));
+    assert_false(cgwm_parse_syslog("syslog:nowhere:shop", &n, &tag));
+    assert_int_equal(n, 7);
+    assert_string_equal(tag, "none");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_true(cgwm_parse_syslog(cases[i].text, &n, &tag));
+        assert_int_equal(n, cases[i].facility);
+        if (cases[i].tag) {
+            assert_string_equal(tag, cases[i].tag);
+        }
+        else {
+            assert_null(tag);
+        }
+    }
 }
 
 static void umask_is_octal(void **state)
@@ -333,6 +370,7 @@ int main(void)
         cmocka_unit_test(duration_is_shown_in_its_biggest_unit),
         cmocka_unit_test(bytes_know_their_units),
         cmocka_unit_test(flag_is_on_or_off),
+        cmocka_unit_test(syslog_has_a_facility_and_a_tag),
         cmocka_unit_test(umask_is_octal),
         cmocka_unit_test(numeric_id_never_means_none),
         cmocka_unit_test(env_names),
