@@ -20,6 +20,15 @@ unsigned cgwd_board_busy(const cgwd_board *board);
 /* When a request was there for the last time, as a time of cgw_clock_us() in
  * milliseconds: now, where one is. 0: there was none. */
 int64_t cgwd_board_used(const cgwd_board *board, int64_t now);
+/* When its watchdog last looked at a request, as a time of cgw_clock_us(); 0:
+ * it never did. */
+uint64_t cgwd_board_watched(const cgwd_board *board);
+/* Whether a thread has a request that its watchdog would look at. */
+int cgwd_board_has_requests(const cgwd_board *board);
+/* Whether the time of such a request is over since so long that httpd, too, has
+ * given it up; now: a time of cgw_clock_us(). Waiting for the client counts, but
+ * a request that waits for it now is not late. */
+int cgwd_board_is_late(const cgwd_board *board, uint64_t now);
 /* Adds its counters. */
 void cgwd_board_total(const cgwd_board *board, struct cgw_totals *totals);
 

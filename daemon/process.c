@@ -120,6 +120,7 @@ static void free_process(cgwd_process *proc)
     proc->sup->nprocesses--;
     cgwd_timer_clear(proc->sup->loop, &proc->deadline);
     cgwd_timer_clear(proc->sup->loop, &proc->lifetime);
+    cgwd_stall_end(proc);
     cgwd_watch_close(proc->sup->loop, &proc->control);
     cgwd_output_close(proc);
     cgwd_stacks_close(proc);
@@ -174,9 +175,9 @@ void cgwd_process_fell_silent(cgwd_process *proc)
 static void drain_timed_out(cgwd_process *proc)
 {
     cgwd_log(log_of(proc), CGWD_WARN, CGW_LOGNO(0275)
-             "%s: pid %ld, which was replaced (%s), still had requests after "
-             "%ld s and is killed; raise CGatewayDrainTimeout if they need "
-             "longer", name_of(proc), (long)proc->pid, proc->leaving,
+             "%s: pid %ld, which was replaced (%s), had not finished after "
+             "%ld s and is killed; raise CGatewayDrainTimeout if its requests "
+             "need longer", name_of(proc), (long)proc->pid, proc->leaving,
              (long)(proc->generation->spec->drain_timeout / 1000));
     cgwd_process_kill(proc);
 }
@@ -191,11 +192,7 @@ static void suspect_template(cgwd_generation *gen)
                  "imports the application. A handler of os.register_at_fork() "
                  "that waits is a likely cause", gen->group->name,
                  (long)gen->template->pid);
-        cgwd_process_kill(gen->template);
-        gen->template = NULL;   /* nothing more is asked of it while it dies */
-        for (cgwd_process *p = gen->processes; p; p = p->next) {
-            p->killed |= p->pid == 0;   /* what else it was to fork */
-        }
+        cgwd_stall_end_template(gen);
     }
 }
 
@@ -268,6 +265,7 @@ cgwd_process *cgwd_process_create(cgwd_generation *gen,
     proc->deadline.handle = handle_deadline;
     proc->lifetime.owner = proc;
     proc->lifetime.handle = handle_lifetime;
+    cgwd_stall_init(proc);
     cgwd_timer_set(gen->sup->loop, &proc->deadline, gen->spec->start_timeout);
     proc->next = gen->processes;
     gen->processes = proc;

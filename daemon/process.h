@@ -5,6 +5,7 @@
 #include "block.h"
 #include "board.h"
 #include "log.h"
+#include "stall.h"
 #include "supervisor.h"
 
 /* X(symbol, name) */
@@ -36,6 +37,7 @@ typedef struct cgwd_process {
     cgwd_timer deadline;            /* of STARTING, LAUNCHING and, where it was
                                        retired, DRAINING */
     cgwd_timer lifetime;            /* of SERVING */
+    cgwd_stall stall;
     cgwd_watch control, output;     /* fd -1: closed */
     int stacks;                     /* pipe of what stacks.h says, -1: none */
     cgwd_board board;               /* of a worker */

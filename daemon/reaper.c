@@ -37,6 +37,18 @@ static void reap(cgwd_supervisor *sup)
     }
 }
 
+/* What the kernel says of children that were stopped or continued; each once. */
+static void take_stops(cgwd_supervisor *sup)
+{
+    siginfo_t info = {.si_pid = 0};
+
+    while (waitid(P_ALL, 0, &info, WSTOPPED | WCONTINUED | WNOHANG) == 0
+           && info.si_pid > 0) {
+        cgwd_stall_take(sup, info.si_pid, info.si_code == CLD_STOPPED);
+        info.si_pid = 0;
+    }
+}
+
 void cgwd_reaper_take(cgwd_supervisor *sup)
 {
     struct signalfd_siginfo info;
@@ -49,6 +61,7 @@ void cgwd_reaper_take(cgwd_supervisor *sup)
             cgwd_succession_take(sup, info.ssi_int);
         }
     }
+    take_stops(sup);
     reap(sup);
 }
 

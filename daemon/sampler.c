@@ -5,13 +5,15 @@
 #include "backlog.h"
 #include "group.h"
 
+/* How many threads are; looks after their processes by the way. */
 static unsigned busy_threads(const cgwd_group *group)
 {
     unsigned n = 0;
 
     for (const cgwd_generation *g = group->generations; g; g = g->next) {
-        for (const cgwd_process *p = g->processes; p; p = p->next) {
+        for (cgwd_process *p = g->processes; p; p = p->next) {
             n += cgwd_board_busy(&p->board);
+            cgwd_stall_look(p);
         }
     }
     return n;

@@ -9,7 +9,8 @@
  * SERVE, mapped by both.
  *
  * The worker writes it without locks and without system calls: each slot has
- * one writer, its thread, and every field is atomic, relaxed. The supervisor
+ * one writer, its thread (and one field of the watchdog), and every field is
+ * atomic, relaxed. The supervisor
  * only reads, and trusts nothing: the application runs in the same address
  * space, so that any value may be nonsense. cgw_slot_read() bounds what can be
  * bounded; text is for cgwd_log_escape() or the like before it is shown.
@@ -68,6 +69,9 @@ struct cgw_slot {
     _Atomic uint64_t failures[CGW_SLOT_FAILURES];
     struct cgw_histogram latency;   /* received to sent */
     struct cgw_histogram queue;     /* sent by httpd to received */
+
+    /* The watchdog's, which writes this alone. */
+    _Atomic uint64_t watched;   /* when it last looked at a request here */
 };
 _Static_assert(sizeof(struct cgw_slot) == 1024, "no two threads share a line");
 

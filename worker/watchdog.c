@@ -46,11 +46,14 @@ static uint64_t limit_of(const struct cgw_slot *slot, uint64_t started)
 /* Time passes: `us` of it since the last look, which ended at `now`. */
 static void measure(struct cgww_watched *one, uint64_t us, uint64_t now)
 {
-    const struct cgw_slot *slot = one->conn->slot;
+    struct cgw_slot *slot = one->conn->slot;
     /* its deadline was stored before */
     uint64_t started = atomic_load_explicit(&slot->started, memory_order_acquire);
     uint64_t age = now > started ? now - started : 0;
 
+    if (started) {
+        CGW_SLOT_SET(slot, watched, now);
+    }
     if (one->started != started) {
         one->started = started;
         one->spent = age < us ? age : us;

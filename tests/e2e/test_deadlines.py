@@ -182,7 +182,8 @@ def test_waiting_for_a_worker_does_not_count(httpd, site, marks):
 
 
 def test_a_worker_that_is_stopped_cannot_answer_so_httpd_does(httpd, site, marks):
-    httpd.expect_log("CGW0163")
+    """That it is replaced, where it stays so, is in test_faults.py."""
+    httpd.expect_log("CGW0163", "CGW0262")
     old = site(*limit("stuck_in_sleep", "1s"))
     with httpd.raw() as raw:
         send(raw, "/stuck_in_sleep")
@@ -193,7 +194,7 @@ def test_a_worker_that_is_stopped_cannot_answer_so_httpd_does(httpd, site, marks
         assert 1 < seconds(began) < 30
         (marks / "release").touch()
         os.kill(old, signal.SIGCONT)
-    assert int(httpd.get("/").text) == old, "the time did not pass for it"
+    until(lambda: httpd.get("/").text, "an answer")
 
 
 @pytest.mark.parametrize("body", [None, b"small", b"x" * 300000],
@@ -277,11 +278,12 @@ def test_an_idle_and_a_busy_interpreter_are_not_deadlocked(httpd, site, marks):
 
 @pytest.mark.parametrize("path", ["/", "/steady"])
 def test_a_process_that_was_stopped_is_not_deadlocked(httpd, site, marks, path):
-    old = site("CGatewayDeadlockTimeout 1s", "CGatewayRequestTimeout 0")
+    """Not even where it was stopped for longer than the time altogether."""
+    old = site("CGatewayDeadlockTimeout 6s", "CGatewayRequestTimeout 0")
     with httpd.raw() as raw:
         send(raw, path)
         await_run(marks, path.strip("/"))
-        for _ in range(3):
+        for _ in range(4):
             os.kill(old, signal.SIGSTOP)
             time.sleep(2)   # the time is what this is about
             os.kill(old, signal.SIGCONT)

@@ -98,6 +98,62 @@ def test_a_stopped_worker_holds_its_own_requests_alone(httpd, site, marks):
     assert running.failures() == []
 
 
+def test_a_worker_that_stays_stopped_with_a_late_request_is_replaced(httpd, site, marks):
+    """Its client gets 504, since httpd counts, too; nobody else notices. It cannot
+    finish, so it is killed in the end."""
+    httpd.expect_log("CGW0163", "CGW0262", "CGW0275", "CGW0132")
+    site("CGatewayDrainTimeout 1s", "<Location /wait>", "CGatewayRequestTimeout 1s",
+         "</Location>")
+    with load(httpd) as running, httpd.raw() as raw:
+        victim = run_one(raw, marks)
+        os.kill(victim, signal.SIGSTOP)
+        assert raw.receive_all()[0].startswith(b"HTTP/1.1 504 ")
+        httpd.wait_log(rf"CGW0262: a\.example: pid {victim} .*"
+                       r"\(CGatewayRequestTimeout\): it is stopped")
+        replaced(httpd, {victim})
+        httpd.wait_log(f"CGW0275.*{victim}")
+        until(lambda: victim not in httpd.processes(), "its end")
+    assert running.failures() == []
+
+
+def run_one(raw, marks):
+    """Has a GET run that waits; returns the process."""
+    raw.send(b"GET /wait/0 HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
+    mark, = until(lambda: list(marks.glob("wait-0-*")), "the request to run")
+    return int(mark.name.split("-")[-1])
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_idle_worker_that_stays_stopped_is_replaced(httpd, site, processes):
+    """Also where it is the only one: requests wait for the next."""
+    httpd.expect_log("CGW0262", "CGW0275", "CGW0132")
+    victim = min(site("CGatewayDeadlockTimeout 2s", "CGatewayDrainTimeout 1s",
+                      processes=processes))
+    with load(httpd, rate=20) as running:   # fewer than may wait
+        os.kill(victim, signal.SIGSTOP)
+        httpd.wait_log(rf"CGW0262: a\.example: pid {victim} .*"
+                       r"\(CGatewayDeadlockTimeout\): it is stopped")
+        replaced(httpd, {victim}, processes)
+        until(lambda: victim not in httpd.processes(), "its end")
+    assert running.failures() == []
+
+
+def test_a_worker_that_goes_on_after_it_was_replaced_finishes(httpd, site, marks):
+    httpd.expect_log("CGW0262")
+    site("CGatewayDeadlockTimeout 2s")
+    with load(httpd) as running, httpd.raw() as raw:
+        victim = run_one(raw, marks)
+        os.kill(victim, signal.SIGSTOP)
+        httpd.wait_log(f"CGW0262.*{victim}")
+        replaced(httpd, {victim})
+        os.kill(victim, signal.SIGCONT)
+        (marks / "go-on").touch()
+        assert raw.receive_all()[0].endswith(b"\r\n\r\n%d" % victim)
+        until(lambda: victim not in httpd.processes(), "it to end by itself")
+    assert running.failures() == []
+    assert "CGW0275" not in httpd.log()
+
+
 def test_an_application_that_crashes_in_c_costs_one_request(httpd, site):
     """A POST: it is not repeated. Its stack is in the log."""
     died_on_purpose(httpd)
@@ -156,17 +212,31 @@ def test_a_killed_template_is_replaced_unnoticed(httpd, site):
     assert running.failures() == []
 
 
-def test_a_stopped_template_is_noticed_when_it_is_needed(httpd, site):
+def test_a_stopped_template_is_replaced_before_it_is_needed(httpd, site):
+    httpd.expect_log("CGW0263")
+    workers = site()
+    victim = template(httpd)
+    with load(httpd) as running:
+        os.kill(victim, signal.SIGSTOP)
+        until(lambda: template(httpd) not in (victim, None), "another template")
+        assert set(httpd.workers("a.example")) == workers
+    assert running.failures() == []
+    httpd.wait_log(f"CGW0263.*{victim}")
+
+
+def test_a_fork_that_a_stopped_template_owes_blocks_nothing(httpd, site):
+    """CGatewayStartTimeout would be a minute. The forks it owes are no obituaries."""
     died_on_purpose(httpd)
-    httpd.expect_log("CGW0276")
-    workers = site("CGatewayStartTimeout 10s")
+    httpd.expect_log("CGW0263")
+    workers = site()
     stopped, victim = template(httpd), min(workers)
     with load(httpd) as running:
         os.kill(stopped, signal.SIGSTOP)
         os.kill(victim, signal.SIGKILL)
         replaced(httpd, {victim})
     assert running.failures() == []
-    httpd.wait_log(f"CGW0276.*{stopped}")
+    httpd.wait_log(f"CGW0263.*{stopped}")
+    assert "CGW0211" not in httpd.log() and "CGW0276" not in httpd.log()
 
 
 # ---- supervisor --------------------------------------------------------------------------

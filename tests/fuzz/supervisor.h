@@ -2,8 +2,9 @@
 #ifndef CGW_FUZZ_SUPERVISOR_H
 #define CGW_FUZZ_SUPERVISOR_H
 
-/* A supervisor without processes, for the fuzzers of what it reads: the real
- * loop, group, generation and process, where a spawn starts nothing. */
+/* A supervisor without processes, for the fuzzers of what it reads and for unit
+ * tests: the real loop, group, generation and process, where a spawn starts
+ * nothing. */
 
 #include <apr_general.h>
 #include <apr_strings.h>
@@ -16,6 +17,9 @@
 #include "daemon/group.h"
 #include "daemon/spawn.h"
 
+#define UNUSED __attribute__((unused)) /* by some who include this */
+
+#ifndef CGW_OWN_SUPERVISOR_END
 /* main.c's; nothing of it is called by what comes from outside. */
 void cgwd_supervisor_end(cgwd_supervisor *sup, const char *why, int httpd_ended)
 {
@@ -23,6 +27,7 @@ void cgwd_supervisor_end(cgwd_supervisor *sup, const char *why, int httpd_ended)
     (void)why;
     (void)httpd_ended;
 }
+#endif
 
 void cgwd_supervisor_check_end(cgwd_supervisor *sup)
 {
@@ -35,7 +40,7 @@ static void stop_loop(cgwd_timer *timer)
 }
 
 /* One turn of the loop, with what is due now. */
-static void turn(cgwd_supervisor *sup)
+UNUSED static void turn(cgwd_supervisor *sup)
 {
     cgwd_timer stop = {.handle = stop_loop, .owner = sup->loop};
 
@@ -44,7 +49,7 @@ static void turn(cgwd_supervisor *sup)
     cgwd_timer_clear(sup->loop, &stop);
 }
 
-static void ignore_signals(void)
+UNUSED static void ignore_signals(void)
 {
     for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++) {
         signal(sig, SIG_IGN); /* stacks are asked for with one of them */
@@ -55,7 +60,7 @@ static void ignore_signals(void)
 /* Pools are not searched for pointers when leaks are looked for. */
 static cgwd_loop *the_loop;
 
-static cgwd_supervisor *make_supervisor(void)
+UNUSED static cgwd_supervisor *make_supervisor(void)
 {
     apr_pool_t *pool;
     cgwd_supervisor *sup;
@@ -78,7 +83,7 @@ static cgwd_supervisor *make_supervisor(void)
     return sup;
 }
 
-static cgwd_group *make_group(cgwd_supervisor *sup, int on_demand)
+UNUSED static cgwd_group *make_group(cgwd_supervisor *sup, int on_demand)
 {
     apr_pool_t *pool;
     cgw_spec *spec;

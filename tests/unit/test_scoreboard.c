@@ -180,6 +180,58 @@ static void buckets_are_powers_of_two(void **state)
     assert_int_equal(cgw_bucket(UINT64_MAX), CGW_BUCKETS - 1);
 }
 
+/* ---- requests that are late --------------------------------------------------- */
+
+#define SECOND 1000000u
+
+static void a_request_is_late_when_httpd_has_given_it_up(void **state)
+{
+    const struct row {
+        uint64_t started, deadline;
+        unsigned state;
+        uint64_t now;
+        int has_requests, is_late;
+    } rows[] = {
+        {0, 0, CGW_SLOT_IDLE, 100 * SECOND, 0, 0},
+        {0, 0, CGW_SLOT_RECEIVING, 100 * SECOND, 0, 0},
+        /* without a deadline; before it; within the second that is added */
+        {SECOND, 0, CGW_SLOT_RUNNING, 100 * SECOND, 1, 0},
+        {SECOND, 3 * SECOND, CGW_SLOT_RUNNING, 2 * SECOND, 1, 0},
+        {SECOND, 3 * SECOND, CGW_SLOT_RUNNING, 4 * SECOND, 1, 0},
+        {SECOND, 3 * SECOND, CGW_SLOT_RUNNING, 4 * SECOND + 1, 1, 1},
+        {SECOND, 3 * SECOND, CGW_SLOT_LOCKING, 4 * SECOND + 1, 1, 1},
+        /* the eighth that is added */
+        {SECOND, 81 * SECOND, CGW_SLOT_RUNNING, 91 * SECOND, 1, 0},
+        {SECOND, 81 * SECOND, CGW_SLOT_RUNNING, 91 * SECOND + 1, 1, 1},
+        {SECOND, 3 * SECOND, CGW_SLOT_CLIENT, 100 * SECOND, 1, 0},
+        /* nonsense */
+        {SECOND, 1, CGW_SLOT_RUNNING, 100 * SECOND, 1, 1},
+        {UINT64_MAX, UINT64_MAX, CGW_SLOT_RUNNING, 100 * SECOND, 1, 0},
+    };
+    struct sides *s = *state;
+    struct cgw_slot *slot = cgw_scoreboard_slot(s->writer, THREADS - 1);
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        CGW_SLOT_SET(slot, started, rows[i].started);
+        CGW_SLOT_SET(slot, deadline, rows[i].deadline);
+        CGW_SLOT_SET(slot, state, rows[i].state);
+        assert_int_equal(cgwd_board_has_requests(&s->reader), rows[i].has_requests);
+        assert_int_equal(cgwd_board_is_late(&s->reader, rows[i].now), rows[i].is_late);
+    }
+}
+
+static void the_watchdog_s_latest_look_is_seen(void **state)
+{
+    struct sides *s = *state;
+
+    assert_int_equal(cgwd_board_watched(&s->reader), 0);
+    CGW_SLOT_SET(cgw_scoreboard_slot(s->writer, 0), watched, 7);
+    CGW_SLOT_SET(cgw_scoreboard_slot(s->writer, 2), watched, 5);
+    assert_int_equal(cgwd_board_watched(&s->reader), 7);
+    assert_int_equal(cgwd_board_watched(&(cgwd_board){0}), 0);
+    assert_false(cgwd_board_is_late(&(cgwd_board){0}, 7));
+}
+
 /* ---- text ------------------------------------------------------------------- */
 
 static void long_text_is_cut_and_old_text_does_not_show_through(void **state)
@@ -255,6 +307,8 @@ int main(void)
         TEST(a_connection_without_request_is_not_counted),
         TEST(counters_of_all_threads_add_up),
         TEST(buckets_are_powers_of_two),
+        TEST(a_request_is_late_when_httpd_has_given_it_up),
+        TEST(the_watchdog_s_latest_look_is_seen),
         TEST(long_text_is_cut_and_old_text_does_not_show_through),
         TEST(a_reader_never_sees_two_texts_mixed),
         TEST(nonsense_is_bounded),
