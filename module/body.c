@@ -142,6 +142,23 @@ static int is_over_limit(request_rec *r)
     return 1;
 }
 
+/* httpd undoes "chunked" alone, and the application, which gets no chunks, would
+ * not know of another coding (RFC 9112, 6.1). */
+static int is_coded(request_rec *r)
+{
+    const char *codings = apr_table_get(r->headers_in, "Transfer-Encoding");
+    const char *coding;
+
+    while (codings && (coding = ap_get_list_item(r->pool, &codings)) != NULL) {
+        if (strcmp(coding, "chunked") != 0 && strcmp(coding, "identity") != 0) {
+            ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                          "nobody here decodes a body in the transfer coding %s", coding);
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* A subrequest leaves the body to its main request; before an ErrorDocument is
  * asked for, as GET, httpd has thrown it away. */
 static int owns_body(const request_rec *r)
@@ -163,6 +180,9 @@ int cgwm_body_read_ahead(cgwm_body *body, request_rec *r,
     if (!body->present) {
         body->eof = body->whole = 1;
         return OK;
+    }
+    if (is_coded(r)) {
+        return HTTP_NOT_IMPLEMENTED;
     }
     if (is_over_limit(r)) {
         return HTTP_REQUEST_ENTITY_TOO_LARGE;

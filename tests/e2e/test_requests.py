@@ -377,6 +377,18 @@ def test_chunks_outrank_a_length(httpd, buffer):
     assert [t["request"]["PATH_INFO"] for t in told[1:]] in ([], ["/second"])
 
 
+@pytest.mark.parametrize("codings, status", [
+    (b"gzip, chunked", 501), (b"x-gzip,Chunked", 501), (b"br;q=1, chunked", 501),
+    (b"CHUNKED", 200), (b"identity, chunked", 200)])
+def test_a_transfer_coding_that_nobody_undoes_is_a_501(httpd, site, codings, status):
+    """The application would take the coded bytes for the body."""
+    site()
+    received = exchange(httpd, post(b"/read", b"Transfer-Encoding: " + codings,
+                                    body=b"5\r\nhello\r\n0\r\n\r\n") + GET_SECOND)
+    assert int(received.split()[1]) == status
+    assert ("/read" in seen(httpd)) == (status == 200)
+
+
 @pytest.mark.parametrize("headers", [
     [b"Content-Length: 5", b"Content-Length: 6"], [b"Content-Length: 5, 6"],
     [b"Content-Length: +5"], [b"Content-Length: five"], [b"Content-Length: -5"],
