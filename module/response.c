@@ -464,7 +464,13 @@ void cgwm_response_pass(cgwm_response *res, int paused)
 }
 
 /* Without a length or chunks only a reset tells the client that the response
- * is not complete (RFC 9112, 8). */
+ * is not complete (RFC 9112, 8). Otherwise it gets what there was, and can go on
+ * from there. */
+static int is_end_ambiguous(const request_rec *r)
+{
+    return !r->chunked && !apr_table_get(r->headers_out, "Content-Length");
+}
+
 static void reset_on_close(request_rec *r)
 {
     apr_socket_t *socket = ap_get_conn_socket(r->connection);
@@ -496,7 +502,7 @@ static void break_off(cgwm_response *res)
         res->bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, alloc));
     APR_BRIGADE_INSERT_TAIL(res->bb, apr_bucket_eos_create(alloc));
     pass(res);
-    if (!r->chunked) {
+    if (is_end_ambiguous(r)) {
         reset_on_close(r);
         r->connection->aborted = !r->connection->master;
     }

@@ -154,3 +154,21 @@ def test_a_body_shorter_than_its_length_is_visibly_so(site, kind, way):
     else:
         assert told == [(200, None)], "nothing may follow it"
     site.wait_log("CGW0121")
+
+
+def test_a_client_keeps_what_came_of_a_body_that_is_shorter_than_its_length(httpd):
+    """The end of the connection tells it; a reset would take back what is under way."""
+    httpd.wsgi(httpd.app("short.wsgi", """\
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2000001")])
+    return (b"x" * 100000 for _ in range(20))
+"""))
+    httpd.start()
+    httpd.expect_log("CGW0121", "CGW0123", "CGW0122")
+    for version in (b"1.0", b"1.1"):
+        with httpd.raw() as raw:
+            raw.send(b"GET / HTTP/%s\r\nHost: a.example\r\n\r\n" % version)
+            raw.receive_until(b"\r\n\r\n")
+            httpd.wait_log("CGW0123")
+            received, was_reset = raw.receive_all()
+        assert received.endswith(b"\r\n\r\n" + b"x" * 2_000_000) and not was_reset
