@@ -17,14 +17,14 @@ OLDEST = (3, 9)
 def create(path, requirement):
     subprocess.run([PYTHON, "-m", "venv", path], check=True)
     subprocess.run([path / "bin" / "python3", "-m", "pip", "install", "--quiet",
-                    requirement], check=True, stdin=subprocess.DEVNULL)
+                    *requirement.split()], check=True, stdin=subprocess.DEVNULL)
     (path / "complete").touch()
 
 
 def venv(requirement):
-    """A virtual environment with one package from PyPI, kept below build/."""
+    """A virtual environment with packages from PyPI, kept below build/."""
     VENVS.mkdir(parents=True, exist_ok=True)
-    path = VENVS / requirement.replace("==", "-")
+    path = VENVS / requirement.replace("==", "-").replace(" ", "_")
     with open(VENVS / "lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)    # xdist's processes share it
         if not (path / "complete").exists():
