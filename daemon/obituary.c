@@ -2,6 +2,7 @@
 
 #include "obituary.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -9,6 +10,62 @@
 
 #include "cgw_log.h"
 #include "group.h"
+
+/* Who sent SIGKILL, if it was not us; *cause is set where that says more. */
+static const char *killer(cgwd_supervisor *sup, const char **cause)
+{
+    switch (cgwd_oom_explains(&sup->oom, cgwd_oom_count())) {
+    case CGWD_OOM_YES:
+        *cause = "out of memory";
+        return ", which the kernel sent for want of memory,";
+    case CGWD_OOM_NO:
+        return ", sent neither by this supervisor nor by the kernel for want of "
+               "memory,";
+    default:
+        return ", not sent by this supervisor; want of memory is a likely cause "
+               "(dmesg),";
+    }
+}
+
+static void describe_requests(char *out, size_t size, unsigned n)
+{
+    if (n == 0) {
+        snprintf(out, size, "it had no requests; another takes its place");
+    }
+    else {
+        snprintf(out, size, "it had %u request%s, lost unless %s can be repeated; "
+                 "another takes its place", n, n == 1 ? "" : "s",
+                 n == 1 ? "it" : "they");
+    }
+}
+
+/* What it means for requests. */
+static void describe_loss(char *out, size_t size, const cgwd_process *proc)
+{
+    switch (proc->state) {
+    case CGWD_PROCESS_TEMPLATE:
+        snprintf(out, size, "no request is lost: its workers serve on, and another "
+                 "template imports the application");
+        break;
+    case CGWD_PROCESS_STARTING:
+        snprintf(out, size, "it had no requests yet");
+        break;
+    case CGWD_PROCESS_LAUNCHING:
+        snprintf(out, size, "it had no requests yet; another takes its place");
+        break;
+    default:
+        describe_requests(out, size, cgwd_board_busy(&proc->board));
+    }
+}
+
+static const char *kind_of(const cgwd_process *proc)
+{
+    switch (proc->state) {
+    case CGWD_PROCESS_TEMPLATE: return "template";
+    case CGWD_PROCESS_STARTING: return "process"; /* it may become either */
+    default: return "worker";
+    }
+}
 
 static void describe_end(char *out, size_t size, int status)
 {
@@ -57,31 +114,42 @@ static const char *others(cgwd_generation *gen, char *out, size_t size)
     return out;
 }
 
+/* It is no surprise. */
+static void note_end(const cgwd_process *proc, const char *end)
+{
+    const cgwd_generation *gen = proc->generation;
+
+    if (gen->spec->log_level >= LOG_INFO) {
+        cgwd_log(gen->group->log, CGWD_INFO, "%s/%u pid %ld %s", gen->group->name,
+                 gen->number, (long)proc->pid, end);
+    }
+}
+
 void cgwd_obituary_write(cgwd_process *proc, int status)
 {
     cgwd_generation *gen = proc->generation;
     int expected = proc->state == CGWD_PROCESS_DRAINING || proc->killed
                    || gen->state == CGWD_GENERATION_FAILED;
-    char end[128], more[64];
+    char end[128], loss[128], more[64];
+    const char *by = "", *cause = end;
 
     describe_end(end, sizeof(end), status);
+    if (!expected && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+        by = killer(gen->sup, &cause);
+    }
     cgwd_ends_add(&gen->group->ends, proc->pid,
-                  cause_of_end(proc, expected ? NULL : end), proc->last_words);
+                  cause_of_end(proc, expected ? NULL : cause), proc->last_words);
     if (expected) {
-        if (gen->spec->log_level >= LOG_INFO) {
-            cgwd_log(gen->group->log, CGWD_INFO, "%s/%u pid %ld %s",
-                     gen->group->name, gen->number, (long)proc->pid, end);
-        }
+        note_end(proc, end);
         return;
     }
     if (is_one_of_many(gen)) {
         return;
     }
+    describe_loss(loss, sizeof(loss), proc);
     cgwd_log(gen->group->log, CGWD_ERROR, CGW_LOGNO(0213)
-             "%s: %s pid %ld %s while %s; its requests are lost, another takes "
-             "its place%s. Last words: %s", gen->group->name,
-             proc->state == CGWD_PROCESS_TEMPLATE ? "template" : "worker",
-             (long)proc->pid, end, cgwd_process_state_name(proc->state),
-             others(gen, more, sizeof(more)),
+             "%s: %s pid %ld %s%s while %s; %s%s. Last words: %s", gen->group->name,
+             kind_of(proc), (long)proc->pid, end, by,
+             cgwd_process_state_name(proc->state), loss, others(gen, more, sizeof(more)),
              proc->last_words[0] ? proc->last_words : "(none)");
 }

@@ -33,11 +33,13 @@ static void handle_sample(cgwd_timer *timer)
         cgwd_history_take(&group->history, &totals, busy_threads(group),
                           cgwd_backlog(group->listener), cgwd_now());
     }
+    cgwd_oom_sample(&sup->oom, cgwd_oom_count());
     cgwd_timer_set(sup->loop, timer, CGWD_SAMPLE_MS);
 }
 
 void cgwd_sampler_start(cgwd_supervisor *sup)
 {
+    cgwd_oom_init(&sup->oom, cgwd_oom_count());
     sup->sampler.owner = sup;
     sup->sampler.handle = handle_sample;
     cgwd_timer_set(sup->loop, &sup->sampler, CGWD_SAMPLE_MS);

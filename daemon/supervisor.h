@@ -9,6 +9,7 @@
 #include "log.h"
 #include "loop.h"
 #include "notify.h"
+#include "oom.h"
 
 #define CGWD_STRAYS 64
 
@@ -35,6 +36,7 @@ typedef struct cgwd_supervisor {
     int succeeded;              /* CGW_SUCCEEDED_*; 0: no other takes over */
     int successor_serves;       /* it said so before we knew of it */
     cgwd_timer sampler;         /* sampler.c */
+    cgwd_oom oom;
     int ending;
     struct cgwd_check *checks;  /* that run (check.c) */
     int stacks_busy;            /* somebody collects stacks (stacks.c) */

@@ -12,6 +12,14 @@ MARKS = pathlib.Path(os.environ["MARKS"])
 
 # A test ends the process at any moment with the signal: os._exit from inside.
 signal.signal(signal.SIGUSR1, lambda number, frame: os._exit(3))
+# ... or at the hands of the kernel, where it is short of memory.
+signal.signal(signal.SIGUSR2, lambda number, frame: eat())
+
+
+def eat():
+    eaten = []
+    while True:
+        eaten.append(b"x" * (4 << 20))
 
 
 def wait(kind, number):
@@ -48,6 +56,8 @@ def application(environ, start_response):
         fork_many(int(number))
     elif kind == "crash":
         ctypes.string_at(0)
+    elif kind == "eat":
+        eat()
     elif kind == "print":
         print("x" * 200 + "\n" + "y" * 200, flush=True)
     body = b"%d" % os.getpid()

@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from harness.httpd import until
+from harness.httpd import is_stopped, until
 
 TRACEBACK = r"Traceback \(most recent call last\)"
 
@@ -306,12 +306,6 @@ def frozen(*pids):
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
-
-
-def is_stopped(pid):
-    tasks = [open(f"/proc/{pid}/task/{task}/stat", encoding="utf-8").read()
-             for task in os.listdir(f"/proc/{pid}/task")]
-    return all(stat.rpartition(")")[2].split()[0] == "T" for stat in tasks)
 
 
 def test_a_killed_supervisor_is_replaced_and_waiting_requests_are_served(httpd, site):

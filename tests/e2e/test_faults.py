@@ -3,6 +3,7 @@
 else notices."""
 
 import contextlib
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,8 +12,10 @@ import time
 import pytest
 
 from harness.ctl import Ctl
-from harness.httpd import until
+from harness.httpd import is_stopped, until
+from harness.kernel import memory_controller, short_of_memory
 from harness.lasting import BROKEN_OFF, Requests, load
+from harness.openloop import OpenLoop
 from harness.paths import PRELOAD
 
 
@@ -41,10 +44,28 @@ def replaced(httpd, dead, processes=2):
 
 # ---- workers ------------------------------------------------------------------------
 
-DEATHS = {"kill -9": (signal.SIGKILL, "signal 9 "),     # the out-of-memory killer's, too
+DEATHS = {"kill -9": (signal.SIGKILL, "signal 9 .*sent neither by this supervisor nor"),
+          "out of memory": (signal.SIGUSR2, "signal 9 .*the kernel sent for want of memory"),
           "segmentation fault": (signal.SIGSEGV, "signal 11 "),
           "abort": (signal.SIGABRT, "signal 6 "),
           "os._exit": (signal.SIGUSR1, "code 3 ")}
+
+
+MORE = 32 << 20
+
+
+@contextlib.contextmanager
+def able_to_die(death, pid):
+    """What has to be so that the signal does it."""
+    if death != "out of memory":
+        yield
+        return
+    if PRELOAD:
+        pytest.skip("sanitizers need memory without limit")
+    if not memory_controller():
+        pytest.skip("no control group can limit memory here")
+    with short_of_memory(pid, MORE):
+        yield
 
 
 @pytest.mark.parametrize("death", DEATHS)
@@ -52,7 +73,7 @@ def test_a_worker_that_dies_idle_costs_nothing(httpd, site, death):
     died_on_purpose(httpd)
     number, words = DEATHS[death]
     victim = min(site())
-    with load(httpd) as running:
+    with able_to_die(death, victim), load(httpd) as running:
         os.kill(victim, number)
         replaced(httpd, {victim})
     assert running.failures() == []
@@ -73,8 +94,9 @@ def test_a_worker_that_dies_takes_its_own_requests_alone(httpd, site, marks, dea
     with load(httpd) as running:
         where = requests.start()
         victim = where[0]
-        os.kill(victim, DEATHS[death][0])
-        replaced(httpd, {victim})
+        with able_to_die(death, victim):
+            os.kill(victim, DEATHS[death][0])
+            replaced(httpd, {victim})
         results = requests.finish()
     expected = {}
     for number, pid in where.items():
@@ -164,6 +186,18 @@ def test_an_application_that_crashes_in_c_costs_one_request(httpd, site):
     assert running.failures() == []
     httpd.wait_log("Fatal Python error: Segmentation fault")
     httpd.wait_log(r'faults\.wsgi", line \d+ in application')
+
+
+def test_a_request_that_eats_all_memory_costs_itself(httpd, site):
+    """A POST: it is not repeated. The status page tells why, too."""
+    died_on_purpose(httpd)
+    victim, = site(processes=1)
+    with able_to_die("out of memory", victim), load(httpd, rate=20) as running:
+        assert httpd.request("/eat", "POST", b"x").status == 502
+        replaced(httpd, {victim}, 1)
+    assert running.failures() == []
+    httpd.wait_log(rf"CGW0213.*{victim} .*the kernel sent for want of memory")
+    assert Ctl(httpd).group("a.example")["last_end"]["cause"] == "out of memory"
 
 
 def test_an_application_that_closes_every_descriptor_costs_one_request(httpd, site):
@@ -310,3 +344,40 @@ def test_a_killed_httpd_child_costs_its_own_connections_alone(httpd, site, marks
     assert all(o.intended < killed + 1 or o.error == "stale"
                for o in running.failures()), running.failures()
     assert set(httpd.workers("a.example")) == workers
+
+
+def test_a_stopped_httpd_child_holds_its_own_connections_alone(httpd, site, marks):
+    """They go on when it does; the others, and the workers, do not notice."""
+    workers = site()
+    requests = Requests(httpd, marks)
+    with load(httpd) as running:
+        requests.start()
+        victim = max(children(httpd), key=sockets)
+        os.kill(victim, signal.SIGSTOP)
+        until(lambda: is_stopped(victim), "it to stop")
+        with OpenLoop(httpd.port, [("a.example", "/quick")], 50, fresh=1) as others:
+            until(lambda: len(others.outcomes) > 100, "the others' requests")
+        os.kill(victim, signal.SIGCONT)
+        results = requests.finish()
+    assert others.failures() == [] and running.failures() == []
+    assert set(results.values()) == {200}
+    assert set(httpd.workers("a.example")) == workers
+
+
+def test_an_httpd_child_that_stays_stopped_delays_no_deploy(httpd, site):
+    """httpd's parent kills it in the end, when it is told to stop."""
+    httpd.expect_log("AH00045", "AH00046", "AH00052", "AH00032")
+    old = site()
+    victim = max(children(httpd), key=sockets)
+    os.kill(victim, signal.SIGSTOP)
+    until(lambda: is_stopped(victim), "it to stop")
+    with OpenLoop(httpd.port, [("a.example", "/quick")], 50, fresh=1) as running:
+        until(lambda: len(running.outcomes) > 50, "the load before")
+        httpd.graceful()
+        replaced(httpd, old)
+        until(lambda: not old & set(httpd.processes()), "the old workers to end")
+        seen = len(running.outcomes)
+        until(lambda: len(running.outcomes) > seen + 50, "the load behind")
+        assert is_stopped(victim)
+    assert running.failures() == []
+    assert {int(o.body) for o in running.outcomes[-20:]} <= set(httpd.workers("a.example"))

@@ -406,6 +406,13 @@ def group_of(pid):
     return None
 
 
+def is_stopped(pid):
+    """Whether all of its threads are."""
+    tasks = [private_httpd.read_proc(pid, f"task/{task}/stat").decode(errors="replace")
+             for task in os.listdir(f"/proc/{pid}/task")]
+    return all(stat.rpartition(")")[2].split()[0] == "T" for stat in tasks)
+
+
 def accepts(pid):
     """Whether it is a worker: a template has one thread, or it could not fork."""
     with contextlib.suppress(OSError):

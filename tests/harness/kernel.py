@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A kernel that lacks system calls, as far as one process can tell."""
+"""A kernel that lacks system calls or memory, as far as one process can tell."""
 
+import contextlib
 import ctypes
 import errno
+import os
+import pathlib
 import platform
 import struct
+
+from harness.httpd import until
 
 # Numbers that all architectures with Linux' common table share.
 LANDLOCK_CREATE_RULESET = 444
@@ -32,3 +37,45 @@ def without(number):
         assert libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
         assert libc.prctl(PR_SET_SECCOMP, MODE_FILTER, ctypes.byref(program), 0, 0) == 0
     return apply
+
+
+# ---- memory ----------------------------------------------------------------------------
+
+def memory_controller():
+    """(where control groups limit memory, the name of the limit's file), or None."""
+    with open("/proc/self/mounts", encoding="utf-8") as table:
+        for _, path, kind, options, *_ in map(str.split, table):
+            path = pathlib.Path(path)
+            if not os.access(path, os.W_OK):
+                continue
+            if kind == "cgroup" and "memory" in options.split(","):
+                return path, "memory.limit_in_bytes"
+            if kind == "cgroup2" and "memory" in \
+                    (path / "cgroup.subtree_control").read_text().split():
+                return path, "memory.max"
+    return None
+
+
+@contextlib.contextmanager
+def short_of_memory(pid, more):
+    """A process that may have so many bytes more, and no swap, until it has ended; the
+    kernel kills it when it wants even more."""
+    parent, limit = memory_controller()
+    group = parent / f"cgw-test-{os.getpid()}-{pid}"
+    group.mkdir()
+    try:
+        (group / limit).write_text(str(more))
+        if (group / "memory.swap.max").exists():
+            (group / "memory.swap.max").write_text("0")
+        (group / "cgroup.procs").write_text(str(pid))
+        yield
+    finally:
+        until(lambda: remove_group(group), "the control group to be empty")
+
+
+def remove_group(group):
+    try:
+        group.rmdir()
+    except OSError:
+        return False
+    return True
