@@ -147,6 +147,33 @@ def _missing(module, target, name):
             "%s:callable" % (target, name, hint, target))
 
 
+# ---- what Django would import with the first request --------------------------
+
+def _is_django(application):
+    """Django's handler, or one that a wrapper like WhiteNoise's has inside."""
+    handlers = sys.modules.get("django.core.handlers.wsgi")
+    return handlers and any(isinstance(found, handlers.WSGIHandler) for found in (
+        application, getattr(application, "application", None)))
+
+
+def _import_urls():
+    """A site whose URL configuration cannot be imported answers nothing but errors:
+    its former code had better go on serving. And what is imported before the workers
+    are forked is in memory once. Database connections of this process stay its own."""
+    from django.conf import settings
+    from django.db import connections
+    from django.urls import get_resolver
+    try:
+        return get_resolver().url_patterns
+    except BaseException as error:
+        raise StartFailure(START_IMPORT, (
+            "importing the URL configuration, which ROOT_URLCONF (%s) names, raised %s; "
+            "mend it, then reload" % (getattr(settings, "ROOT_URLCONF", "not set"),
+                                      type(error).__name__))) from error
+    finally:
+        connections.close_all()
+
+
 def load(application):
     """The application callable. Raises StartFailure."""
     target, name = split(application)
@@ -155,4 +182,6 @@ def load(application):
         found = getattr(found, part, None)
     if not callable(found):
         raise StartFailure(START_CALLABLE, _missing(module, target, name))
+    if _is_django(found):
+        _import_urls()
     return found
