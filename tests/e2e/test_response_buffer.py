@@ -142,7 +142,9 @@ def median_latency(httpd, between=lambda: None):
 
 def test_many_slow_readers_of_a_large_page_slow_nobody_down(httpd):
     httpd.wsgi(httpd.app("page.wsgi", APP), "CGatewayProcesses 2", "CGatewayThreads 4")
-    httpd.main("SendBufferSize 65536")      # or the kernel would keep most of it
+    # or the kernel would keep most of it; and threads for all of them
+    httpd.main("SendBufferSize 65536\nServerLimit 16\nMaxRequestWorkers 512\n"
+               "MaxSpareThreads 512" if MPM != "prefork" else "SendBufferSize 65536")
     httpd.start()
     with contextlib.ExitStack() as stack:
         unloaded = median_latency(httpd)
