@@ -12,6 +12,7 @@ import pytest
 from harness.ctl import Ctl
 from harness.httpd import until
 from harness.load import Load
+from harness.paths import PATIENCE
 
 
 @pytest.fixture
@@ -168,17 +169,19 @@ def test_many_sleepers_wake_at_the_same_time(httpd):
 # ---- CGatewayProcesses with two numbers ------------------------------------------------
 
 def test_workers_come_when_requests_wait_and_go_when_they_do_not(httpd, site, marks):
-    site("CGatewayProcesses 1-4", "CGatewayThreads 1")
+    site("CGatewayProcesses 1-3", "CGatewayThreads 1")
     until(lambda: len(httpd.workers("a.example")) == 1, "the first one")
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        held = hold(httpd, marks, pool, 4, "slow")
-        until(lambda: len(list(marks.glob("slow-*"))) == 4, "a worker for each")
-        assert len(httpd.workers("a.example")) == 4, "and no more"
+        held = hold(httpd, marks, pool, 3, "slow")
+        until(lambda: len(list(marks.glob("slow-*"))) == 3, "a worker for each")
+        assert len(httpd.workers("a.example")) == 3, "and no more"
         (marks / "go-on").touch()
         assert {h.result().status for h in held} == {200}
     with Load(httpd, "/", clients=1) as load:
-        until(lambda: len(httpd.workers("a.example")) == 1, "the others to go")
+        until(lambda: len(httpd.workers("a.example")) < 3, "one to go", 5 * PATIENCE)
     assert load.failures == []
+    # under a load they could be needed again, which makes them stay longer
+    until(lambda: len(httpd.workers("a.example")) == 1, "the others to go", 5 * PATIENCE)
 
 
 def test_a_reload_keeps_the_number_of_workers(httpd, site, marks):
