@@ -6,7 +6,7 @@ import time
 
 from harness.httpd import until
 from harness.openloop import OpenLoop
-from harness.paths import soak
+from harness.paths import PATIENCE, soak
 
 # Each worker ends soon after it was forked.
 CRASHING = """\
@@ -47,11 +47,12 @@ def test_a_crash_loop_slows_down_and_says_so_once_for_each_attempt(httpd):
                name="bad.example")
     httpd.start()
     began = time.monotonic()
-    until(lambda: count(httpd, "CGW0213", "bad.example") >= 4, "some attempts")
+    until(lambda: count(httpd, "CGW0213", "bad.example") >= 4, "some attempts",
+          3 * PATIENCE)
     took = time.monotonic() - began
     assert took >= 2, "it slows down"
     until(lambda: re.search(r"and so did \d+ others", httpd.log("bad.example")),
-          "those that were not told of")
+          "those that were not told of", 3 * PATIENCE)
     deaths = count(httpd, "CGW0213", "bad.example")
     assert deaths <= 4 + 3 + (time.monotonic() - began) / 4
 
