@@ -2,10 +2,14 @@
 
 #include "queue.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "cgw_wire.h"
@@ -13,6 +17,8 @@
 /* Requests refused in one turn, and the pause before the next turn. */
 #define REFUSALS_PER_TURN 64
 #define REFUSAL_PAUSE_MS 5
+/* So long accept() may wait where a process of the group has had it wait. */
+#define ALARM_MS 50
 
 /* The request is not read: its sender takes the answer all the same. */
 static void refuse_one(const cgwd_queue *queue, int fd)
@@ -38,19 +44,55 @@ static void refuse_one(const cgwd_queue *queue, int fd)
     cgw_buf_free(&buf);
 }
 
+static void wake_up(int sig)
+{
+    (void)sig; /* a system call that waits is interrupted */
+}
+
+/* Again and again, so that one that comes too early does no harm. 0: no more. */
+static void set_alarm(int ms)
+{
+    const struct sigaction action = {.sa_handler = wake_up}; /* without SA_RESTART */
+    const struct timeval time = {.tv_usec = ms * 1000};
+    const struct itimerval timer = {.it_interval = time, .it_value = time};
+
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+/* How many; *err says why no more. Whether accept() waits is the matter of all who
+ * share the socket's descriptor: the group's processes can have it wait, at any
+ * moment. */
+static int refuse_turn(const cgwd_queue *queue, int *err)
+{
+    int n = 0;
+
+    *err = 0;
+    fcntl(queue->watch.fd, F_SETFL, O_NONBLOCK);
+    set_alarm(ALARM_MS);
+    while (!*err && n < REFUSALS_PER_TURN) {
+        int fd = accept4(queue->watch.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        *err = fd < 0 ? errno : 0;
+        if (fd >= 0) {
+            refuse_one(queue, fd);
+            close(fd);
+            n++;
+        }
+    }
+    set_alarm(0);
+    return n;
+}
+
+/* More than a turn's worth, or no descriptor for them: let the others have theirs,
+ * and do not look again at once. */
 static void refuse_some(cgwd_queue *queue)
 {
-    for (int i = 0; i < REFUSALS_PER_TURN; i++) {
-        int fd = accept4(queue->watch.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0) {
-            return;
-        }
-        refuse_one(queue, fd);
-        close(fd);
+    int err;
+
+    if (refuse_turn(queue, &err) == REFUSALS_PER_TURN || err != EAGAIN) {
+        cgwd_watch_remove(queue->loop, &queue->watch);
+        cgwd_timer_set(queue->loop, &queue->pause, REFUSAL_PAUSE_MS);
     }
-    /* More than a turn's worth: let the others have theirs. */
-    cgwd_watch_remove(queue->loop, &queue->watch);
-    cgwd_timer_set(queue->loop, &queue->pause, REFUSAL_PAUSE_MS);
 }
 
 static void handle_pause(cgwd_timer *timer)

@@ -49,18 +49,23 @@ typedef struct job {
     int done;
 } job;
 
-/* Made non-blocking. */
-static int is_pipe(int fd)
+/* The pipe, opened anew: whether reading waits is the matter of all who share a
+ * descriptor, and the process may have kept one. -1: it is none. */
+static int open_pipe(int fd)
 {
+    char path[64];
     struct stat st;
 
-    return fd >= 0 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode)
-           && fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode)) {
+        return -1;
+    }
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
 void cgwd_stacks_take(cgwd_process *proc, int fd)
 {
-    int copy = is_pipe(fd) ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    int copy = open_pipe(fd);
 
     if (copy >= 0) {
         cgwd_stacks_close(proc);

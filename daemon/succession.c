@@ -28,13 +28,11 @@ static int is_starting(const cgwd_group *group)
     return 0;
 }
 
-void cgwd_succession_check(cgwd_supervisor *sup)
+static void handle_check(cgwd_timer *timer)
 {
+    cgwd_supervisor *sup = timer->owner;
     siginfo_t info = {.si_signo = CGW_SUCCESSION_SIGNAL, .si_code = SI_QUEUE};
 
-    if (sup->predecessor < 0 || !sup->admin) {
-        return; /* none, or no configuration yet */
-    }
     for (apr_hash_index_t *i = apr_hash_first(NULL, sup->groups); i;
          i = apr_hash_next(i)) {
         void *group;
@@ -50,6 +48,18 @@ void cgwd_succession_check(cgwd_supervisor *sup)
             &info, 0);
     close(sup->predecessor);
     sup->predecessor = -1;
+}
+
+void cgwd_succession_check(cgwd_supervisor *sup)
+{
+    if (sup->predecessor < 0 || !sup->admin) {
+        return; /* none, or no configuration yet */
+    }
+    /* in the next turn: the caller may be on its way through the groups, and a
+     * table has one iterator */
+    sup->check_timer.owner = sup;
+    sup->check_timer.handle = handle_check;
+    cgwd_timer_set(sup->loop, &sup->check_timer, 0);
 }
 
 /* ---- the former one ------------------------------------------------------ */

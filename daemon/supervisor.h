@@ -33,6 +33,7 @@ typedef struct cgwd_supervisor {
     struct cgwd_admin *admin;   /* NULL until the first configuration */
     pid_t parent;               /* httpd's */
     int predecessor;            /* CGW_PREDECESSOR_FD, -1: none (any more) */
+    cgwd_timer check_timer;     /* looks whether that one is to be told */
     int succeeded;              /* CGW_SUCCEEDED_*; 0: no other takes over */
     int successor_serves;       /* it said so before we knew of it */
     cgwd_timer sampler;         /* sampler.c */

@@ -3,14 +3,16 @@
 nothing is disturbed by looking."""
 
 import os
+import re
 import signal
 import threading
 
 import pytest
 
 from harness.ctl import Ctl
+from harness.hostile import run
 from harness.httpd import until
-from harness.paths import AS_ROOT, HTTPD_USER, PATIENCE
+from harness.paths import AS_ROOT, HTTPD_USER, PATIENCE, ROOT
 
 OK, FAILED, USAGE, UNREACHABLE, REFUSED, NO_GROUP, TIMEOUT = range(7)
 
@@ -197,3 +199,33 @@ def test_only_root_and_the_owner_may_look(httpd, ctl, as_root):
     httpd.get("/")
     assert ctl("stacks", "a.example", user="games").returncode == OK
     assert ctl("stacks", "a.example", user=HTTPD_USER).returncode == REFUSED
+
+
+MEDDLER = """
+import fcntl, os, socket, struct, threading, time
+reader, writer = os.pipe()
+channel = socket.socket(fileno=os.dup(3))
+socket.send_fds(channel, [struct.pack("=IHHQ", 0x31574743, {version}, 27, 0)], [reader])
+
+def meddle():
+    while True:
+        fcntl.fcntl(reader, fcntl.F_SETFL, 0)
+        time.sleep(0.001)
+
+threading.Thread(target=meddle, daemon=True).start()
+result = [writer]
+"""
+
+
+def test_a_process_that_has_reading_its_pipe_wait_holds_nobody_up(httpd, ctl):
+    """Whether reading waits is said of what both have open."""
+    version = re.search(r"CGW_CONTROL_VERSION (\d+)", (
+        ROOT / "include" / "cgw_control.h").read_text())[1]
+    httpd.wsgi("hostile.wsgi", "CGatewayProcesses 1", "CGatewayThreads 1")
+    httpd.start()
+    assert ctl("wait-ready").returncode == OK
+    run(httpd, MEDDLER.format(version=version))
+    for _ in range(3):
+        ctl("stacks", "a.example")
+        assert ctl("status").returncode == OK
+    assert run(httpd, "result = 'serves'") == "serves"

@@ -186,6 +186,41 @@ static int heard(void)
     return sigtimedwait(&set, &info, &none) > 0 ? info.si_value.sival_int : 0;
 }
 
+static void check(void)
+{
+    cgwd_succession_check(stage.sup);
+    turn(stage.sup);
+}
+
+/* Who goes through all groups changes their states, and APR's tables have one
+ * iterator, which nobody else may use meanwhile. */
+static void a_walk_through_the_groups_is_not_disturbed(void **state)
+{
+    cgwd_group groups[20];
+    int seen = 0;
+
+    (void)state;
+    stage.sup->predecessor = open("/dev/null", O_RDONLY);
+    stage.sup->admin = (struct cgwd_admin *)&stage;
+    for (int i = 0; i < 20; i++) {
+        groups[i] = (cgwd_group){
+            .name = apr_psprintf(stage.sup->pool, "group%d", i)};
+        apr_hash_set(stage.sup->groups, groups[i].name, APR_HASH_KEY_STRING,
+                     &groups[i]);
+    }
+    for (apr_hash_index_t *i = apr_hash_first(NULL, stage.sup->groups); i;
+         i = apr_hash_next(i)) {
+        cgwd_succession_check(stage.sup);
+        seen++;
+    }
+    assert_int_equal(seen, 21);
+    cgwd_timer_clear(stage.sup->loop, &stage.sup->check_timer);
+    close(stage.sup->predecessor);
+    for (int i = 0; i < 20; i++) {
+        apr_hash_set(stage.sup->groups, groups[i].name, APR_HASH_KEY_STRING, NULL);
+    }
+}
+
 static void it_says_so_when_nothing_starts_any_more(void **state)
 {
     const struct { enum cgwd_generation_state state; int is_starting; } rows[] = {
@@ -201,15 +236,15 @@ static void it_says_so_when_nothing_starts_any_more(void **state)
         stage.sup->predecessor = (int)syscall(SYS_pidfd_open, getpid(), 0);
         assert_true(stage.sup->predecessor >= 0);
         /* it has no configuration yet */
-        cgwd_succession_check(stage.sup);
+        check();
         assert_int_equal(heard(), 0);
         stage.sup->admin = (struct cgwd_admin *)&stage; /* is not looked into */
-        cgwd_succession_check(stage.sup);
+        check();
         assert_int_equal(heard(), rows[i].is_starting ? 0 : CGW_SUCCESSOR_SERVES);
         assert_true((stage.sup->predecessor >= 0) == rows[i].is_starting);
         /* once */
         if (!rows[i].is_starting) {
-            cgwd_succession_check(stage.sup);
+            check();
             assert_int_equal(heard(), 0);
         }
         stage.group->generations = NULL;
@@ -227,6 +262,7 @@ int main(void)
         TEST(an_httpd_that_has_ended_meanwhile_is_noticed),
         TEST(it_ends_with_its_last_group),
         TEST(without_a_successor_it_outlives_its_groups),
+        TEST(a_walk_through_the_groups_is_not_disturbed),
         cmocka_unit_test(it_says_so_when_nothing_starts_any_more),
     };
     sigset_t set;

@@ -4,16 +4,17 @@
 import io
 import os
 import stat
-import tempfile
+import sys
 
 _PLAIN = (io.BufferedReader, io.BufferedRandom, io.FileIO)
 
 
 def _unwrap(file):
-    """The real file of what tempfile made."""
-    if type(file) is tempfile._TemporaryFileWrapper:
+    """The real file of what tempfile made; who has not imported that made none."""
+    tempfile = sys.modules.get("tempfile")  # another thread may be at it just now
+    if type(file) is getattr(tempfile, "_TemporaryFileWrapper", None):
         return file.file
-    if isinstance(file, tempfile.SpooledTemporaryFile):
+    if isinstance(file, getattr(tempfile, "SpooledTemporaryFile", ())):
         return file._file
     return file
 

@@ -7,13 +7,12 @@ import gc
 import importlib
 import os
 import signal
-import socket
 import sys
 import threading
 
 import _cgateway
 import cgateway
-from cgateway import _application, _auth, _check, _files, _path, _report, _watch
+from cgateway import _application, _auth, _files, _path, _report, _watch
 
 CONTROL_FD, LISTEN_FD = 3, 4
 SWITCH_SECONDS = 0.0005
@@ -189,6 +188,7 @@ def _open_sockets():
 
 def _describe_socket(descriptor):
     """Whom it is connected to, or its number."""
+    import socket   # who left none need not have loaded it
     try:
         with socket.socket(fileno=os.dup(descriptor)) as copy:
             peer = copy.getpeername()
@@ -397,6 +397,7 @@ def main(arguments):
     settings = Settings(arguments)
     _set_up(settings)
     if settings.check is not None:
+        from cgateway import _check
         sys.exit(_check.main(settings, _tell_failure))
     _offer_stacks(settings)
     if not _ask_to_watch(settings):
