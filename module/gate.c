@@ -15,6 +15,8 @@
 #define ROOM 1024
 /* Passed on in one piece. */
 #define PIECE_LONGEST ((apr_size_t)64 * 1024)
+/* More is not held: a filter may make much of little (INFLATE). */
+#define HELD_MOST (1024 * 1024)
 /* Nothing tells when the client has taken something: how often it is looked. */
 #define PAUSE_LONGEST_MS 32
 
@@ -23,7 +25,7 @@ struct cgwm_gate {
     apr_bucket_brigade *held;   /* in front of mod_http2 */
     apr_bucket_brigade *out;    /* on its way to mod_http2, else empty */
     apr_size_t underway;        /* bytes that mod_http2 has and its client has not */
-    int is_closed;
+    int closed;                 /* how often: a page may include another */
     int has_moved;              /* between the last two looks */
     int pause_ms;
     apr_status_t broken;        /* what passing on what was held ended with */
@@ -130,6 +132,9 @@ static apr_status_t pass_held(cgwm_gate *gate)
             APR_BUCKET_REMOVE(b);
             APR_BRIGADE_INSERT_TAIL(gate->out, b);
         }
+        else if (b->length == 0) {
+            apr_bucket_delete(b); /* filters make such (mod_include) */
+        }
         else if (gate->underway < ROOM) {
             rv = take_piece(gate);
         }
@@ -144,21 +149,38 @@ static apr_status_t pass_held(cgwm_gate *gate)
     return rv;
 }
 
+/* With what is held and cannot be passed on: told once, then what is to be said of
+ * it may pass. */
+static apr_status_t give_up_held(cgwm_gate *gate, apr_status_t rv)
+{
+    apr_brigade_cleanup(gate->held);
+    gate->broken = APR_SUCCESS;
+    return rv;
+}
+
+static int is_much(const apr_bucket_brigade *bb)
+{
+    apr_off_t length = 0;
+
+    apr_brigade_length((apr_bucket_brigade *)(intptr_t)bb, 0, &length);
+    return length > HELD_MOST;
+}
+
 static apr_status_t filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     cgwm_gate *gate = f->ctx;
+    apr_status_t rv = gate->broken;
 
-    if (gate->broken) {
-        return gate->broken;
-    }
-    if (!gate->is_closed) {
+    if (rv == APR_SUCCESS && (!gate->closed || is_much(gate->held))) {
         APR_BRIGADE_PREPEND(bb, gate->held);
         return ap_pass_brigade(f->next, bb);
     }
-    APR_BRIGADE_CONCAT(gate->held, bb);
-    gate->broken = pass_held(gate);
-    if (gate->broken || APR_BRIGADE_EMPTY(gate->held)) {
-        return gate->broken;
+    if (rv == APR_SUCCESS) {
+        APR_BRIGADE_CONCAT(gate->held, bb);
+        rv = pass_held(gate);
+    }
+    if (rv != APR_SUCCESS) {
+        return give_up_held(gate, rv);
     }
     /* what its maker uses again must not be held as it is */
     APR_BRIGADE_CONCAT(bb, gate->held);
@@ -177,6 +199,9 @@ int cgwm_gate_has_room(cgwm_gate *gate)
     }
     if (!gate->broken && gate->underway < ROOM) {
         gate->broken = pass_held(gate);
+    }
+    if (gate->broken) {
+        apr_brigade_cleanup(gate->held);
     }
     has_room = gate->broken
                || (APR_BRIGADE_EMPTY(gate->held) && gate->underway < ROOM);
@@ -231,14 +256,14 @@ cgwm_gate *cgwm_gate_close(request_rec *r)
     if (!gate) {
         gate = create(r);
     }
-    gate->is_closed = 1;
+    gate->closed++;
     gate->pause_ms = 0;
     return gate;
 }
 
 void cgwm_gate_open(cgwm_gate *gate)
 {
-    gate->is_closed = 0;
+    gate->closed--;
 }
 
 void cgwm_gate_register_filter(void)

@@ -15,9 +15,11 @@
 typedef struct cgwm_gate cgwm_gate;
 
 /* The gate of the request's stream; from now on nothing that is passed on
- * waits. NULL where it is no HTTP/2 stream. */
+ * waits, unless filters make more than 1 MB of it. NULL where it is no HTTP/2
+ * stream. */
 cgwm_gate *cgwm_gate_close(request_rec *r);
-/* From now on what is passed on waits for the client, behind what was held. */
+/* Once for each that closed it: from now on what is passed on waits for the
+ * client, behind what was held. */
 void cgwm_gate_open(cgwm_gate *gate);
 
 /* Looks how much the client has taken, and passes on what was held. 1: more may

@@ -31,6 +31,13 @@ def parts():
     yield b"second"
 
 
+def paused(parts):
+    """Each arrives by itself."""
+    for part in parts:
+        yield part
+        time.sleep(0.05)
+
+
 def broken():
     yield b"begun "
     raise RuntimeError("half way")
@@ -78,6 +85,9 @@ def application(environ, start_response):
         return parts()
     if path == "/broken":
         return broken()
+    if path == "/outer":
+        include = b'<!--#include virtual="/big" -->'
+        return paused([b"[", include, b"|", include, b"]"])
     if path == "/big":
         return (b"%07d " % number * 1000 for number in range(1000))
     if path == "/huge":
@@ -294,3 +304,29 @@ def test_a_long_response_is_whole(httpd, site):
     status, _, body = ask(httpd, "/big")
     assert status == 200 and len(body) == 8_000_000
     assert body == b"".join(b"%07d " % number * 1000 for number in range(1000))
+
+
+def test_a_page_that_includes_others_is_whole(httpd, site, client):
+    """Requests within a request share a stream."""
+    httpd.load("include")
+    page = "".join(f'<!--#include virtual="{path}" -->' for path in
+                   ("/small", "/big", "/parts", "/big", "/last"))
+    httpd.write("pages/page.shtml", page)
+    site(f'Alias /pages "{httpd.root}/pages"', "<Location /pages>", "Options +Includes",
+         "SetOutputFilter INCLUDES", "SetHandler None", "</Location>")
+    process = client("/pages/page.shtml", "--limit-rate", "20M")
+    big = b"".join(b"%07d " % number * 1000 for number in range(1000))
+    begin = b"of /small" + big
+    until(lambda: (httpd.root / "out").stat().st_size >= len(begin), "what comes before")
+    assert httpd.get("/go-on").text == "of /go-on"
+    assert process.wait(PATIENCE) == 0
+    assert (httpd.root / "out").read_bytes() == begin + b"first second" + big + b"of /last"
+
+
+def test_an_included_page_within_a_page_of_the_application(httpd, site):
+    httpd.load("include")
+    site("<Location /outer>", "Options +Includes", "SetOutputFilter INCLUDES",
+         "</Location>")
+    body = ask(httpd, "/outer")[2]
+    big = b"".join(b"%07d " % number * 1000 for number in range(1000))
+    assert body == b"[" + big + b"|" + big + b"]"
