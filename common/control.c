@@ -7,6 +7,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* So many descriptors can come with a message. All are taken: of those for which
+ * there is no room the kernel would close each as it is. */
+#define SCM_MAX_FD 253
+/* More messages than a socket holds. */
+#define QUEUED_MAX 600
+
 const char *cgw_message_name(unsigned type)
 {
     switch (type) {
@@ -60,8 +66,16 @@ int cgw_message_send_text(int fd, enum cgw_message_type type, uint64_t arg,
     return n < 0 ? errno : 0;
 }
 
+void cgw_close_passed(int fd)
+{
+    const struct linger none = {0};
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)); /* or it is none */
+    close(fd);
+}
+
 /* Moves the descriptors of one SCM_RIGHTS block into fds; closes those for
- * which there is no room. */
+ * which there is no room. How many there were. */
 static int take_fds(const struct cmsghdr *c, int *fds, int have)
 {
     int n = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
@@ -69,17 +83,18 @@ static int take_fds(const struct cmsghdr *c, int *fds, int have)
     for (int i = 0; i < n; i++) {
         int fd;
         memcpy(&fd, CMSG_DATA(c) + sizeof(int) * (size_t)i, sizeof(fd));
-        if (have < CGW_MESSAGE_MAX_FDS) {
-            fds[have++] = fd;
+        if (have + i < CGW_MESSAGE_MAX_FDS) {
+            fds[have + i] = fd;
         }
         else {
-            close(fd);
+            cgw_close_passed(fd);
         }
     }
-    return have;
+    return have + n;
 }
 
-static void take_ancillary(struct msghdr *hdr, int *fds, int *pid)
+/* How many descriptors came. */
+static int take_ancillary(struct msghdr *hdr, int *fds, int *pid)
 {
     int have = 0;
 
@@ -96,13 +111,14 @@ static void take_ancillary(struct msghdr *hdr, int *fds, int *pid)
             *pid = cred.pid;
         }
     }
+    return have;
 }
 
 static void close_all(int *fds)
 {
     for (int i = 0; i < CGW_MESSAGE_MAX_FDS; i++) {
         if (fds[i] >= 0) {
-            close(fds[i]);
+            cgw_close_passed(fds[i]);
             fds[i] = -1;
         }
     }
@@ -128,7 +144,7 @@ int cgw_message_recv(int fd, struct cgw_message *out,
                         .iov_len = CGW_MESSAGE_FIXED + CGW_MESSAGE_TEXT_MAX};
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int) * CGW_MESSAGE_MAX_FDS)
+        char bytes[CMSG_SPACE(sizeof(int) * SCM_MAX_FD)
                    + CMSG_SPACE(sizeof(struct ucred))];
     } ancillary;
     struct msghdr hdr = {.msg_iov = &iov,
@@ -136,7 +152,7 @@ int cgw_message_recv(int fd, struct cgw_message *out,
                          .msg_control = ancillary.bytes,
                          .msg_controllen = sizeof(ancillary.bytes)};
     ssize_t n;
-    int rv;
+    int rv, nfds;
 
     for (int i = 0; i < CGW_MESSAGE_MAX_FDS; i++) {
         fds[i] = -1;
@@ -150,15 +166,29 @@ int cgw_message_recv(int fd, struct cgw_message *out,
     if (n < 0) {
         return errno == ECONNRESET ? EPIPE : errno;
     }
-    take_ancillary(&hdr, fds, pid);
+    nfds = take_ancillary(&hdr, fds, pid);
     if (n == 0) {
         close_all(fds);
         return EPIPE;
     }
-    rv = hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? EPROTO
-                                                  : check(out, (size_t)n);
+    rv = hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || nfds > CGW_MESSAGE_MAX_FDS
+             ? EPROTO : check(out, (size_t)n);
     if (rv) {
         close_all(fds);
     }
     return rv;
+}
+
+void cgw_channel_close(int fd)
+{
+    struct cgw_message msg;
+    int fds[CGW_MESSAGE_MAX_FDS];
+
+    shutdown(fd, SHUT_RDWR);
+    /* an empty message looks like the end */
+    for (int i = 0; i < QUEUED_MAX; i++) {
+        cgw_message_recv(fd, &msg, fds, NULL);
+        close_all(fds);
+    }
+    close(fd);
 }

@@ -154,11 +154,11 @@ static void handle_control(cgwd_watch *watch)
     }
     if (rv == EPROTONOSUPPORT) {
         reject_version(proc);
-        cgwd_watch_close(proc->sup->loop, watch);
+        cgwd_channel_close(proc);
     }
     else if (rv == EPROTO) {
         distrust(proc, "sent a malformed control message");
-        cgwd_watch_close(proc->sup->loop, watch);
+        cgwd_channel_close(proc);
     }
     else if (rv) {
         cgwd_process_fell_silent(proc);
@@ -167,7 +167,7 @@ static void handle_control(cgwd_watch *watch)
         check_sender(proc, &msg, fds, pid);
         for (int i = 0; i < CGW_MESSAGE_MAX_FDS; i++) {
             if (fds[i] >= 0) {
-                close(fds[i]);
+                cgw_close_passed(fds[i]);
             }
         }
     }
@@ -179,6 +179,15 @@ void cgwd_channel_open(cgwd_process *proc, int fd)
 {
     proc->control = (cgwd_watch){.fd = fd, .owner = proc, .handle = handle_control};
     cgwd_watch_add(proc->sup->loop, &proc->control);
+}
+
+void cgwd_channel_close(cgwd_process *proc)
+{
+    if (proc->control.fd >= 0) {
+        cgwd_watch_remove(proc->sup->loop, &proc->control);
+        cgw_channel_close(proc->control.fd);
+        proc->control.fd = -1;
+    }
 }
 
 void cgwd_channel_hear_out(cgwd_process *proc)

@@ -9,6 +9,8 @@
 
 /* Takes fd over, and hears it from now on. */
 void cgwd_channel_open(cgwd_process *proc, int fd);
+/* A no-op where it is closed. */
+void cgwd_channel_close(cgwd_process *proc);
 /* The process has ended and is not reaped yet: take the messages that it left. */
 void cgwd_channel_hear_out(cgwd_process *proc);
 

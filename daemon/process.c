@@ -121,7 +121,7 @@ static void free_process(cgwd_process *proc)
     cgwd_timer_clear(proc->sup->loop, &proc->deadline);
     cgwd_timer_clear(proc->sup->loop, &proc->lifetime);
     cgwd_stall_end(proc);
-    cgwd_watch_close(proc->sup->loop, &proc->control);
+    cgwd_channel_close(proc);
     cgwd_output_close(proc);
     cgwd_stacks_close(proc);
     cgwd_board_close(&proc->board);
@@ -159,7 +159,7 @@ void cgwd_process_fell_silent(cgwd_process *proc)
 {
     int killed = proc->killed;
 
-    cgwd_watch_close(proc->sup->loop, &proc->control);
+    cgwd_channel_close(proc);
     if (proc->pid == 0 || (kill(proc->pid, 0) < 0 && errno == ESRCH)) {
         lost_early(proc);
         return;

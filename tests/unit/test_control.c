@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -144,6 +145,72 @@ static void text_with_a_nul_or_too_long_is_refused(void **state)
     assert_int_equal(cgw_message_recv(pair[1], &out, fds, NULL), EPROTO);
 }
 
+/* A TCP socket whose closing waits for so many seconds, since its peer does not
+ * read what was sent; *peer is that one. */
+static int lingering_socket(int seconds, int *peer)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    const struct linger linger = {.l_onoff = 1, .l_linger = seconds};
+    socklen_t size = sizeof(address);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    static char bytes[65536];
+
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    getsockname(listener, (struct sockaddr *)&address, &size);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, size), 0);
+    *peer = accept(listener, NULL, NULL);
+    close(listener);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0) {
+        continue;
+    }
+    return fd;
+}
+
+/* As many as named, and one that lingers. */
+static void pass(int nfds, int is_empty)
+{
+    char bytes[CMSG_SPACE(sizeof(int) * 10)] = {0};
+    struct iovec iov = {.iov_base = bytes, .iov_len = is_empty ? 0 : 1};
+    struct msghdr hdr = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = bytes,
+                         .msg_controllen = CMSG_SPACE(sizeof(int) * (size_t)nfds)};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&hdr);
+    int fds[10], peer;
+
+    for (int i = 0; i < nfds; i++) {
+        fds[i] = lingering_socket(3600, &peer);
+    }
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int) * (size_t)nfds);
+    memcpy(CMSG_DATA(c), fds, sizeof(int) * (size_t)nfds);
+    assert_true(sendmsg(pair[0], &hdr, 0) >= 0);
+    for (int i = 0; i < nfds; i++) {
+        close(fds[i]); /* not the last one */
+    }
+}
+
+/* It would wait for an hour. */
+static void nobody_has_the_receiver_wait_for_closing(void **state)
+{
+    struct cgw_message msg;
+    int fds[CGW_MESSAGE_MAX_FDS];
+
+    (void)state;
+    pass(1, 0);
+    assert_int_equal(cgw_message_recv(pair[1], &msg, fds, NULL), EPROTO);
+    pass(10, 0);
+    assert_int_equal(cgw_message_recv(pair[1], &msg, fds, NULL), EPROTO);
+    pass(2, 1);
+    pass(3, 0);
+    pass(9, 1);
+    pass(1, 0);
+    cgw_channel_close(dup(pair[1]));
+}
+
 static void empty_queue_and_end_of_file_are_told_apart(void **state)
 {
     struct cgw_message msg;
@@ -164,6 +231,7 @@ int main(void)
         T(malformed_message_is_refused_and_its_descriptors_closed),
         T(message_carries_a_text),
         T(text_with_a_nul_or_too_long_is_refused),
+        T(nobody_has_the_receiver_wait_for_closing),
         T(empty_queue_and_end_of_file_are_told_apart),
 #undef T
     };
