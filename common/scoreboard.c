@@ -97,9 +97,11 @@ static const struct cgw_slot *slot_of(const struct cgw_scoreboard *board,
 
 unsigned cgw_bucket(uint64_t us)
 {
-    unsigned bits = us ? 64 - (unsigned)__builtin_clzll(us) : 0;
+    unsigned power = us ? 63 - (unsigned)__builtin_clzll(us) : 0;
+    unsigned bucket = us < 32 ? 0
+                              : 1 + (power - 5) * 4 + (unsigned)(us >> (power - 2) & 3);
 
-    return bits < CGW_BUCKETS ? bits : CGW_BUCKETS - 1;
+    return bucket < CGW_BUCKETS ? bucket : CGW_BUCKETS - 1;
 }
 
 static size_t append(char *to, size_t at, const char *bytes, size_t len)
@@ -163,6 +165,7 @@ void cgw_slot_read(const struct cgw_slot *slot, struct cgw_slot_view *out)
     out->deadline = CGW_SLOT_GET(slot, deadline);
     out->lock_since = CGW_SLOT_GET(slot, lock_since);
     out->ended = CGW_SLOT_GET(slot, ended);
+    out->sent = CGW_SLOT_GET(slot, sent);
     while (!read_text(slot, out->text)) {
         if (tries++ == READ_TRIES) {
             out->text[0] = '\0';

@@ -130,11 +130,38 @@ static void put_history(cgwd_json *json, const cgwd_history *history)
     cgwd_json_object_end(json);
 }
 
-static void put_queue(cgwd_json *json, const cgwd_group *group)
+static uint64_t newest_received(const cgwd_group *group, uint64_t now)
+{
+    uint64_t newest = 0;
+
+    for (const cgwd_generation *g = group->generations; g; g = g->next) {
+        for (const cgwd_process *p = g->processes; p; p = p->next) {
+            uint64_t sent = cgwd_board_newest(&p->board, now);
+            newest = sent > newest ? sent : newest;
+        }
+    }
+    return newest;
+}
+
+/* How long the first in the queue has waited, at most. Workers take requests in the
+ * order in which they were sent: it was sent after the newest that they have. And
+ * after the queue was empty, where nobody takes any. */
+static int64_t queue_age(const cgwd_group *group)
+{
+    uint64_t now = cgw_clock_us(), newest = newest_received(group, now);
+    int64_t empty = cgwd_now() - group->history.queue_empty;
+    int64_t age = newest ? (int64_t)((now - newest) / 1000) : empty;
+
+    return age < empty ? age : empty;
+}
+
+static void put_queue(cgwd_json *json, cgwd_group *group)
 {
     int length = cgwd_backlog(group->listener);
-    int64_t since = group->history.queued_since;
 
+    if (length == 0) {
+        group->history.queue_empty = cgwd_now();
+    }
     cgwd_json_object(json, "queue");
     if (length < 0) {
         cgwd_json_null(json, "length");
@@ -142,7 +169,7 @@ static void put_queue(cgwd_json *json, const cgwd_group *group)
     else {
         cgwd_json_number(json, "length", length);
     }
-    cgwd_json_number(json, "busy_ms", length > 0 && since ? cgwd_now() - since : 0);
+    cgwd_json_number(json, "age_ms", length > 0 ? queue_age(group) : 0);
     cgwd_json_object_end(json);
 }
 
@@ -166,7 +193,7 @@ static void put_ends(cgwd_json *json, const cgwd_ends *ends)
     cgwd_json_object_end(json);
 }
 
-void cgwd_activity_group(cgwd_json *json, const cgwd_group *group)
+void cgwd_activity_group(cgwd_json *json, cgwd_group *group)
 {
     put_queue(json, group);
     put_recent(json, &group->history);

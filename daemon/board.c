@@ -104,3 +104,14 @@ int64_t cgwd_board_used(const cgwd_board *board, int64_t now)
     }
     return last > (uint64_t)now ? now : (int64_t)last;
 }
+
+uint64_t cgwd_board_newest(const cgwd_board *board, uint64_t now)
+{
+    uint64_t newest = 0;
+
+    for (unsigned i = 0; board->map && i < board->threads; i++) {
+        uint64_t sent = CGW_SLOT_GET(cgw_scoreboard_slot(board->map, i), sent);
+        newest = sent > newest && sent <= now ? sent : newest;
+    }
+    return newest;
+}

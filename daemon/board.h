@@ -29,6 +29,9 @@ int cgwd_board_has_requests(const cgwd_board *board);
  * given it up; now: a time of cgw_clock_us(). Waiting for the client counts, but
  * a request that waits for it now is not late. */
 int cgwd_board_is_late(const cgwd_board *board, uint64_t now);
+/* When httpd sent the newest request that it has received, in us of cgw_clock_us(),
+ * at most now; 0: there was none. */
+uint64_t cgwd_board_newest(const cgwd_board *board, uint64_t now);
 /* Adds its counters. */
 void cgwd_board_total(const cgwd_board *board, struct cgw_totals *totals);
 

@@ -10,8 +10,8 @@
  * it has not done anything for the second time: then its next request tells. */
 #define LOOK_MS 50
 #define QUIET_MS 1000
-/* The histogram's first bucket of requests that waited too long: 65 ms. */
-#define WAITED_BUCKET 17
+/* Requests that waited too long: as long as a bucket of the histogram begins. */
+#define WAITED_US 65536
 
 static cgwd_loop *loop_of(const cgwd_demand *demand)
 {
@@ -125,7 +125,7 @@ static int take_load(cgwd_demand *demand, const cgwd_generation *gen,
     int moved;
 
     cgwd_group_total(demand->group, &totals);
-    for (unsigned i = WAITED_BUCKET; i < CGW_BUCKETS; i++) {
+    for (unsigned i = cgw_bucket(WAITED_US); i < CGW_BUCKETS; i++) {
         waited += totals.queue[i];
     }
     for (const cgwd_process *p = gen->processes; p; p = p->next) {

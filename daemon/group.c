@@ -245,6 +245,7 @@ void cgwd_group_create(cgwd_supervisor *sup, apr_pool_t *spec_pool,
     group->sup = sup;
     group->name = apr_pstrdup(pool, spec->name);
     group->seen = 1;
+    group->history.queue_empty = cgwd_now();
     group->retry.owner = group;
     group->mounts = (cgwd_mounts)CGWD_MOUNTS_NONE;
     cgwd_queue_init(&group->queue, sup->loop, group->name);

@@ -25,8 +25,8 @@ uint64_t cgwd_percentile(const uint64_t counts[CGW_BUCKETS], double part)
     for (int i = 0; i < CGW_BUCKETS && sum; i++) {
         double rank = part * (double)sum - (double)below;
         if (rank <= (double)counts[i] && counts[i]) {
-            double low = i ? (double)(1ULL << (i - 1)) : 0;
-            double high = i ? (double)(1ULL << i) : 0;
+            double low = (double)cgw_bucket_low((unsigned)i);
+            double high = (double)cgw_bucket_low((unsigned)i + 1);
             return (uint64_t)(low + (high - low) * rank / (double)counts[i]);
         }
         below += counts[i];
@@ -35,20 +35,30 @@ uint64_t cgwd_percentile(const uint64_t counts[CGW_BUCKETS], double part)
 }
 
 /* Fills a slot of the recent histograms; the sum of counts that came. */
-static void take_histogram(uint64_t out[CGW_BUCKETS],
+static void take_histogram(uint32_t out[CGW_BUCKETS],
                            const uint64_t now[CGW_BUCKETS],
                            const uint64_t before[CGW_BUCKETS])
 {
     for (int i = 0; i < CGW_BUCKETS; i++) {
-        out[i] = grown(now[i], before[i]);
+        out[i] = bounded(grown(now[i], before[i]));
     }
+}
+
+static uint32_t p99(const uint32_t latency[CGW_BUCKETS])
+{
+    uint64_t counts[CGW_BUCKETS];
+
+    for (int i = 0; i < CGW_BUCKETS; i++) {
+        counts[i] = latency[i];
+    }
+    return bounded(cgwd_percentile(counts, 0.99));
 }
 
 void cgwd_history_take(cgwd_history *h, const struct cgw_totals *now,
                        unsigned busy, int queued, int64_t ms)
 {
     cgwd_sample *s = &h->samples[h->n % CGWD_SAMPLES];
-    uint64_t *latency = h->latency[h->n % CGWD_RECENT];
+    uint32_t *latency = h->latency[h->n % CGWD_RECENT];
 
     memset(s, 0, sizeof(*s));
     take_histogram(latency, now->latency, h->last.latency);
@@ -57,14 +67,11 @@ void cgwd_history_take(cgwd_history *h, const struct cgw_totals *now,
     for (int i = 0; i < CGW_SLOT_FAILURES; i++) {
         s->errors += bounded(grown(now->failures[i], h->last.failures[i]));
     }
-    s->p99_us = bounded(cgwd_percentile(latency, 0.99));
+    s->p99_us = p99(latency);
     s->busy = busy;
     s->queued = queued > 0 ? (uint32_t)queued : 0;
     if (!s->queued) {
-        h->queued_since = 0;
-    }
-    else if (!h->queued_since) {
-        h->queued_since = ms;
+        h->queue_empty = ms;
     }
     h->last = *now;
     h->n++;

@@ -23,10 +23,10 @@ typedef struct cgwd_sample {
 typedef struct cgwd_history {
     struct cgw_totals last;     /* at the latest sample */
     cgwd_sample samples[CGWD_SAMPLES];
-    uint64_t latency[CGWD_RECENT][CGW_BUCKETS];
-    uint64_t queue[CGWD_RECENT][CGW_BUCKETS];
+    uint32_t latency[CGWD_RECENT][CGW_BUCKETS];
+    uint32_t queue[CGWD_RECENT][CGW_BUCKETS];
     unsigned n;                 /* samples ever taken */
-    int64_t queued_since;       /* the queue has not been empty since; 0: it is */
+    int64_t queue_empty;        /* when it was, the last time anybody looked */
 } cgwd_history;
 
 /* Adds a sample: of what the workers have counted so far, which may be nonsense;

@@ -97,7 +97,7 @@ static void put_spec(cgwd_json *json, const cgw_spec *spec)
 
 /* ---- whole ------------------------------------------------------------------ */
 
-void cgwd_status_group(cgwd_json *json, const cgwd_group *group)
+void cgwd_status_group(cgwd_json *json, cgwd_group *group)
 {
     const cgwd_generation *gen = cgwd_group_serving(group);
 

@@ -10,6 +10,6 @@
 /* Members of the object that is open. */
 void cgwd_status_supervisor(cgwd_json *json, const cgwd_supervisor *sup);
 /* One object. */
-void cgwd_status_group(cgwd_json *json, const cgwd_group *group);
+void cgwd_status_group(cgwd_json *json, cgwd_group *group);
 
 #endif

@@ -78,7 +78,7 @@
 #include <stdint.h>
 
 #ifndef CGW_CONTROL_VERSION /* tests build another one */
-#define CGW_CONTROL_VERSION 8
+#define CGW_CONTROL_VERSION 9
 #endif
 #define CGW_CONTROL_MAGIC 0x31574743u /* "CGW1" */
 

@@ -43,10 +43,10 @@ const char *cgw_slot_state_name(unsigned state);
 
 #define CGW_SLOT_FAILURES 16    /* counters by enum cgw_fail_kind */
 #define CGW_SLOT_TEXT 256       /* "GET /path?query", cut, NUL at its end */
-#define CGW_BUCKETS 32
+#define CGW_BUCKETS 90
 
-/* Counts per power of two: bucket 0 holds 0 us, bucket n holds 2^(n-1) up to
- * 2^n - 1 us, the last one all that is longer. */
+/* Four counts for each power of two: bucket 0 holds what took less than 32 us, bucket
+ * n what took cgw_bucket_low(n) or longer, the last one all from 134 s on. */
 struct cgw_histogram {
     _Atomic uint64_t count[CGW_BUCKETS];
 };
@@ -60,6 +60,7 @@ struct cgw_slot {
     _Atomic uint64_t deadline;  /* 0: none */
     _Atomic uint64_t lock_since; /* waits for the interpreter since, 0: no */
     _Atomic uint64_t ended;     /* the last request, 0: there was none */
+    _Atomic uint64_t sent;      /* by httpd: the last one received; 0: none */
     _Atomic uint64_t text[CGW_SLOT_TEXT / 8];
 
     /* since the thread began */
@@ -73,7 +74,7 @@ struct cgw_slot {
     /* The watchdog's, which writes this alone. */
     _Atomic uint64_t watched;   /* when it last looked at a request here */
 };
-_Static_assert(sizeof(struct cgw_slot) == 1024, "no two threads share a line");
+_Static_assert(sizeof(struct cgw_slot) == 1920, "no two threads share a line");
 
 /* A slot per thread: both sides know how many there are. */
 struct cgw_scoreboard;
@@ -96,6 +97,11 @@ struct cgw_slot *cgw_scoreboard_slot(struct cgw_scoreboard *board, unsigned n);
 void cgw_slot_set_text(struct cgw_slot *slot, const char *method,
                        size_t method_len, const char *uri, size_t uri_len);
 unsigned cgw_bucket(uint64_t us);
+/* Where a bucket begins, in us; also of CGW_BUCKETS, which there is not. */
+static inline uint64_t cgw_bucket_low(unsigned bucket)
+{
+    return bucket ? (uint64_t)(4 + (bucket - 1) % 4) << ((bucket - 1) / 4 + 3) : 0;
+}
 
 #define CGW_SLOT_SET(slot, field, value)                                      \
     atomic_store_explicit(&(slot)->field, value, memory_order_relaxed)
@@ -111,7 +117,7 @@ unsigned cgw_bucket(uint64_t us);
 struct cgw_slot_view {
     unsigned state;             /* < CGW_SLOT_STATE_COUNT */
     int32_t tid;
-    uint64_t id, started, deadline, lock_since, ended;
+    uint64_t id, started, deadline, lock_since, ended, sent;
     char text[CGW_SLOT_TEXT];   /* NUL-terminated; "" while it changes */
 };
 void cgw_slot_read(const struct cgw_slot *slot, struct cgw_slot_view *out);

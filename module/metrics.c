@@ -5,13 +5,14 @@
 #include "apr_strings.h"
 #include "http_protocol.h"
 
+#include "cgw_scoreboard.h"
 #include "control.h"
 
 #define OPENMETRICS "application/openmetrics-text"
-/* Bucket n of the supervisor's histograms holds less than 2^n microseconds; those
- * are sent that tell anything: from 64 us to 67 s. */
-#define BUCKET_FIRST 6
-#define BUCKET_LAST 26
+/* Of the bounds of the supervisor's histograms those are sent that are powers of two,
+ * and tell anything: from 64 us to 67 s. */
+#define BOUND_FIRST (1 << 6)
+#define BOUND_LAST (1 << 26)
 
 typedef struct writer {
     request_rec *r;
@@ -101,10 +102,11 @@ static void put_buckets(const writer *w, const char *name, const cgwm_json *grou
 
     for (const cgwm_json *c = counts ? counts->first : NULL; c; c = c->next, n++) {
         sum += cgwm_json_int(c, 0);
-        if (n >= BUCKET_FIRST && n <= BUCKET_LAST) {
+        apr_uint64_t end = cgw_bucket_low((unsigned)n + 1);
+        if (n % 4 == 0 && end >= BOUND_FIRST && end <= BOUND_LAST) {
             ap_rprintf(w->r, "cgateway_%s_bucket{group=\"%s\",le=\"%.6f\"} %"
                        APR_INT64_T_FMT "\n", name, name_of(w, group),
-                       (double)((apr_int64_t)1 << n) / 1e6, sum);
+                       (double)end / 1e6, sum);
         }
     }
     ap_rprintf(w->r, "cgateway_%s_bucket{group=\"%s\",le=\"+Inf\"} %"

@@ -191,9 +191,9 @@ static void put_numbers(request_rec *r, const cgwm_json *g)
                                cgwm_control_sum(g, "threads")), "threads busy");
     put_number(r, apr_psprintf(r->pool, "%" APR_INT64_T_FMT,
                                cgwm_json_int_of(queue, "length")),
-               cgwm_json_int_of(queue, "busy_ms") > 0
+               cgwm_json_int_of(queue, "age_ms") > 0
                    ? apr_psprintf(r->pool, "requests queued, for %s",
-                                  duration(r, cgwm_json_int_of(queue, "busy_ms")))
+                                  duration(r, cgwm_json_int_of(queue, "age_ms")))
                    : "requests queued");
     put_number(r, apr_psprintf(r->pool, "%" APR_INT64_T_FMT,
                                cgwm_json_int_of(total, "requests")), "requests in all");

@@ -30,6 +30,7 @@ void cgww_slot_received(struct cgw_slot *slot, const struct cgw_request *request
                           ? now - request->sent_us : 0;
 
     CGW_SLOT_ADD(slot, queue.count[cgw_bucket(queued)], 1);
+    CGW_SLOT_SET(slot, sent, request->sent_us);
     CGW_SLOT_SET(slot, id, request->id);
     CGW_SLOT_SET(slot, deadline, request->deadline_ms
                      ? now + (uint64_t)request->deadline_ms * 1000 : 0);

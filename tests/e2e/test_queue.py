@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from harness.ctl import Ctl
 from harness.httpd import until
 
 # Tells by files in MARKS what it does, and waits for files there.
@@ -253,3 +254,26 @@ def test_a_flood_of_late_requests_makes_a_line_a_second(httpd, site, hold):
             assert all(is_refusal(raw.receive_all()[0]) for raw in raws)
         lines = httpd.log().count("CGW0161")
         assert 1 <= lines <= time.monotonic() - began + 1
+
+
+# ---- what is told of it ----------------------------------------------------------------
+
+def test_the_age_of_the_queue_is_that_of_its_head(httpd, site, marks, hold):
+    site()
+    ctl = Ctl(httpd)
+    queue = lambda: ctl.group("a.example")["queue"]    # noqa: E731
+    assert queue() == {"length": 0, "age_ms": 0}
+    begun = time.monotonic()
+    with hold(), httpd.raw() as waits:
+        waits.ask("/waits")
+        until(lambda: queue()["length"] == 1, "it to wait")
+        enqueued = time.monotonic()
+        until(lambda: queue()["age_ms"] > 300, "its age to grow")
+        for _ in range(20):
+            before = time.monotonic()
+            age = queue()["age_ms"] / 1000
+            after = time.monotonic()
+            assert before - enqueued - 0.01 <= age <= after - begun + 0.01
+        (marks / "release").touch()
+        assert waits.receive_all()[0].endswith(b"waits 0")
+    assert queue() == {"length": 0, "age_ms": 0}

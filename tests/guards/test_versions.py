@@ -14,7 +14,7 @@ from harness.paths import ROOT, SOCKET
 VERSIONS = {
     "CGW_WIRE_VERSION": (["include/cgw_wire.h"], 7, "bf3d2d5720d8"),
     "CGW_CONTROL_VERSION": (["include/cgw_control.h", "include/cgw_scoreboard.h"],
-                            8, "8910772a9f87"),
+                            9, "a81cdf77becc"),
     "CGW_SPEC_VERSION": (["include/cgw_spec.h"], 10, "f961f52c4bef"),
     "CGW_ADMIN_VERSION": (["include/cgw_admin.h"], 1, "46dd639b077c"),
     "LAYOUT": (["module/supervisor.c", "module/rundir.c", "module/launch.h"],

@@ -9,7 +9,7 @@ import struct
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 F_ADD_SEALS, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW = 1033, 1, 2, 4
-SLOT = struct.Struct("=IIi4xQQQQQ256sQQQ16Q32Q32Q48x")
+SLOT = struct.Struct("=IIi4xQQQQQQ256sQQQ16Q90Q90QQ")
 
 
 def states():
@@ -23,17 +23,17 @@ def states():
 class Slot:
     def __init__(self, values):
         (self.sequence, state, self.tid, self.id, self.started, self.deadline,
-         self.lock_since, self.ended, text, self.requests, self.bytes,
-         self.busy) = values[:12]
+         self.lock_since, self.ended, self.sent, text, self.requests, self.bytes,
+         self.busy) = values[:13]
         self.state = states()[state]
         self.text = text.split(b"\0")[0].decode("latin-1")
-        self.failures = values[12:28]
-        self.latency, self.queue = values[28:60], values[60:92]
+        self.failures = values[13:29]
+        self.latency, self.queue = values[29:119], values[119:209]
 
 
 class Board:
     def __init__(self, threads):
-        assert SLOT.size == 1024
+        assert SLOT.size == 1920
         self.threads = threads
         self.descriptor = os.memfd_create("board", os.MFD_ALLOW_SEALING)
         os.ftruncate(self.descriptor, threads * SLOT.size)

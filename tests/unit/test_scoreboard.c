@@ -168,16 +168,23 @@ static void counters_of_all_threads_add_up(void **state)
     assert_int_equal(totals.requests, 106);
 }
 
-static void buckets_are_powers_of_two(void **state)
+static void a_power_of_two_has_four_buckets(void **state)
 {
     (void)state;
     assert_int_equal(cgw_bucket(0), 0);
-    assert_int_equal(cgw_bucket(1), 1);
-    assert_int_equal(cgw_bucket(2), 2);
-    assert_int_equal(cgw_bucket(3), 2);
-    assert_int_equal(cgw_bucket(1023), 10);
-    assert_int_equal(cgw_bucket(1024), 11);
+    assert_int_equal(cgw_bucket(31), 0);
+    assert_int_equal(cgw_bucket(32), 1);
+    assert_int_equal(cgw_bucket(39), 1);
+    assert_int_equal(cgw_bucket(40), 2);
+    assert_int_equal(cgw_bucket(63), 4);
+    assert_int_equal(cgw_bucket(64), 5);
     assert_int_equal(cgw_bucket(UINT64_MAX), CGW_BUCKETS - 1);
+    for (unsigned n = 0; n < CGW_BUCKETS; n++) {
+        assert_int_equal(cgw_bucket(cgw_bucket_low(n)), n);
+        assert_true(n + 1 == CGW_BUCKETS
+                    || cgw_bucket(cgw_bucket_low(n + 1) - 1) == n);
+    }
+    assert_in_range(cgw_bucket_low(CGW_BUCKETS - 1), 130000000, 140000000);
 }
 
 /* ---- requests that are late --------------------------------------------------- */
@@ -306,7 +313,7 @@ int main(void)
         TEST(a_request_is_seen_from_accept_to_end),
         TEST(a_connection_without_request_is_not_counted),
         TEST(counters_of_all_threads_add_up),
-        TEST(buckets_are_powers_of_two),
+        TEST(a_power_of_two_has_four_buckets),
         TEST(a_request_is_late_when_httpd_has_given_it_up),
         TEST(the_watchdog_s_latest_look_is_seen),
         TEST(long_text_is_cut_and_old_text_does_not_show_through),
