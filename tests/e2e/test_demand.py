@@ -7,21 +7,14 @@ import signal
 import socket
 import time
 
-import pytest
-
 from harness.ctl import Ctl
 from harness.httpd import until
 from harness.load import Load
 from harness.paths import PATIENCE
+from harness.starters import with_marks
 
 
-@pytest.fixture
-def site(httpd, marks):
-    """Starts the application of tests/apps/process.wsgi."""
-    def start(*lines):
-        httpd.wsgi("process.wsgi", f'CGatewayEnv MARKS "{marks}"', *lines)
-        return httpd.start()
-    return start
+site = with_marks("process.wsgi")
 
 
 def ask(httpd, path, number):

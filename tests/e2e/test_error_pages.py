@@ -4,6 +4,7 @@
 import pytest
 
 from harness.httpd import until
+from harness.starters import one_process
 
 # Answers with the status that the query names, a header of each kind, and a long page.
 APP = '''
@@ -51,12 +52,7 @@ def application(environ, start_response):
 OWN = "the application's page"
 
 
-@pytest.fixture
-def site(httpd):
-    def start(*lines):
-        httpd.wsgi(httpd.app("errors.wsgi", APP), "CGatewayProcesses 1", *lines)
-        return httpd.start()
-    return start
+site = one_process("errors.wsgi", APP)
 
 
 def test_without_the_directive_every_page_is_the_application_s(site):

@@ -18,17 +18,10 @@ from harness.ctl import Ctl
 from harness.httpd import until
 from harness.lasting import Requests, load
 from harness.paths import AS_ROOT, HTTPD_USER, PRELOAD
+from harness.starters import that_serves
 
 
-@pytest.fixture
-def site(httpd, marks):
-    """Starts the application, and waits for its workers."""
-    def start(*lines):
-        httpd.wsgi("faults.wsgi", f'CGatewayEnv MARKS "{marks}"', *lines)
-        httpd.start()
-        until(lambda: Ctl(httpd).group("a.example")["state"] == "serving", "all workers")
-        return set(httpd.workers("a.example"))
-    return start
+site = that_serves("faults.wsgi")
 
 
 def prlimit(pid, what, soft):

@@ -10,17 +10,12 @@ import signal
 import pytest
 
 from harness.httpd import is_stopped, until
+from harness.starters import with_marks
 
 TRACEBACK = r"Traceback \(most recent call last\)"
 
 
-@pytest.fixture
-def site(httpd, marks):
-    """Starts the failing application."""
-    def start(*lines):
-        httpd.wsgi("failing.wsgi", f'CGatewayEnv MARKS "{marks}"', *lines)
-        return httpd.start()
-    return start
+site = with_marks("failing.wsgi")
 
 
 def failed_on_purpose(httpd):

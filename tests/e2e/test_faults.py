@@ -17,18 +17,10 @@ from harness.kernel import memory_controller, short_of_memory
 from harness.lasting import BROKEN_OFF, Requests, load
 from harness.openloop import OpenLoop
 from harness.paths import PRELOAD
+from harness.starters import that_serves
 
 
-@pytest.fixture
-def site(httpd, marks):
-    """Starts the application, and waits for its workers."""
-    def start(*lines, processes=2):
-        httpd.wsgi("faults.wsgi", f'CGatewayEnv MARKS "{marks}"',
-                   f"CGatewayProcesses {processes}", "CGatewayThreads 16", *lines)
-        httpd.start()
-        until(lambda: Ctl(httpd).group("a.example")["state"] == "serving", "all workers")
-        return set(httpd.workers("a.example"))
-    return start
+site = that_serves("faults.wsgi", "CGatewayProcesses 2", "CGatewayThreads 16")
 
 
 def died_on_purpose(httpd):
@@ -150,7 +142,7 @@ def test_an_idle_worker_that_stays_stopped_is_replaced(httpd, site, processes):
     """Also where it is the only one: requests wait for the next."""
     httpd.expect_log("CGW0262", "CGW0275", "CGW0132")
     victim = min(site("CGatewayDeadlockTimeout 2s", "CGatewayDrainTimeout 1s",
-                      processes=processes))
+                      f"CGatewayProcesses {processes}"))
     with load(httpd, rate=20) as running:   # fewer than may wait
         os.kill(victim, signal.SIGSTOP)
         httpd.wait_log(rf"CGW0262: a\.example: pid {victim} .*"
@@ -191,7 +183,7 @@ def test_an_application_that_crashes_in_c_costs_one_request(httpd, site):
 def test_a_request_that_eats_all_memory_costs_itself(httpd, site):
     """A POST: it is not repeated. The status page tells why, too."""
     died_on_purpose(httpd)
-    victim, = site(processes=1)
+    victim, = site("CGatewayProcesses 1")
     with able_to_die("out of memory", victim), load(httpd, rate=20) as running:
         assert httpd.request("/eat", "POST", b"x").status == 502
         replaced(httpd, {victim}, 1)
@@ -212,7 +204,7 @@ def test_an_application_that_closes_every_descriptor_costs_one_request(httpd, si
 
 def test_an_application_that_forks_and_never_waits(httpd, site):
     """Its children are the worker's until that ends; then nothing of them is left."""
-    site(processes=1)
+    site("CGatewayProcesses 1")
     with load(httpd) as running:
         pid = int(httpd.get("/fork/200").text)
         httpd.graceful()

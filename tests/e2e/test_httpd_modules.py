@@ -11,6 +11,7 @@ import pytest
 
 from harness import tls
 from harness.paths import HTTPD_USER
+from harness.starters import one_process
 
 # Tells its environ where nothing else is asked for, and counts what it was run for.
 APP = r'''
@@ -89,13 +90,7 @@ def application(environ, start_response):
 '''
 
 
-@pytest.fixture
-def site(httpd):
-    """Starts the application in one process; words are more lines of its host."""
-    def start(*lines):
-        httpd.wsgi(httpd.app("modules.wsgi", APP), "CGatewayProcesses 1", *lines)
-        return httpd.start()
-    return start
+site = one_process("modules.wsgi", APP)
 
 
 def runs(httpd):

@@ -3,6 +3,8 @@
 
 import pytest
 
+from harness.starters import one_process
+
 APP = '''
 import threading
 
@@ -100,12 +102,7 @@ REFUSED = ["final", "switching", "low", "short", "number", "split-status", "spli
 GET = "GET %s HTTP/1.1\r\nHost: a.example\r\n\r\n"
 
 
-@pytest.fixture
-def site(httpd):
-    def start(*lines):
-        httpd.wsgi(httpd.app("interim.wsgi", APP), "CGatewayProcesses 1", *lines)
-        return httpd.start()
-    return start
+site = one_process("interim.wsgi", APP)
 
 
 def heads(received):

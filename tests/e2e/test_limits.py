@@ -11,19 +11,14 @@ import pytest
 from harness.httpd import until
 from harness.load import Load
 from harness.paths import PRELOAD, PYTHON
+from harness.starters import with_marks
 
 not_sanitized = pytest.mark.skipif(
     bool(PRELOAD), reason="sanitizers need memory without limit, and set some limits")
 UNLIMITED = resource.RLIM_INFINITY
 
 
-@pytest.fixture
-def site(httpd, marks):
-    """Starts the application of tests/apps/resources.wsgi."""
-    def start(*lines):
-        httpd.wsgi("resources.wsgi", f'CGatewayEnv MARKS "{marks}"', *lines)
-        return httpd.start()
-    return start
+site = with_marks("resources.wsgi")
 
 
 @not_sanitized

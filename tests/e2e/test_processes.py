@@ -9,15 +9,10 @@ import pytest
 
 from harness.httpd import until
 from harness.load import Load
+from harness.starters import with_marks
 
 
-@pytest.fixture
-def site(httpd, marks):
-    """Starts the application of tests/apps/process.wsgi."""
-    def start(*lines):
-        httpd.wsgi("process.wsgi", f'CGatewayEnv MARKS "{marks}"', *lines)
-        return httpd.start()
-    return start
+site = with_marks("process.wsgi")
 
 
 FORKED = ()

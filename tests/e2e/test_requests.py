@@ -7,6 +7,7 @@ import json
 import pytest
 
 from harness.client import answers
+from harness.starters import one_process
 
 # Remembers every request it was run for, in order, and whether it read the whole body.
 APP = '''
@@ -54,13 +55,7 @@ HEAD = b"%s HTTP/1.1\r\nHost: a.example\r\n"
 GET_SECOND = HEAD % b"GET /second" + b"Connection: close\r\n\r\n"
 
 
-@pytest.fixture
-def site(httpd):
-    """Starts the application in one process, which remembers everything."""
-    def start(*lines):
-        httpd.wsgi(httpd.app("requests.wsgi", APP), "CGatewayProcesses 1", *lines)
-        return httpd.start()
-    return start
+site = one_process("requests.wsgi", APP)
 
 
 def post(path, *headers, body=b""):
