@@ -43,11 +43,16 @@ int64_t cgwd_cpu_ms(pid_t pid)
     char text[1024], *at;
     unsigned long user, system;
 
-    /* "pid (any name) S 1 2 3 ..." */
+    /* "pid (any name) S 1 2 3 ...": utime and stime are the 12th and 13th word
+     * behind the name */
     at = read_proc(text, sizeof(text), pid, "stat") ? strrchr(text, ')') : NULL;
-    if (!at || sscanf(at, ") %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %lu %lu",
-                      &user, &system) != 2) {
+    for (int i = 0; at && i < 12; i++) {
+        at = strchr(at + 1, ' ');
+    }
+    if (!at) {
         return -1;
     }
+    user = strtoul(at, &at, 10);
+    system = strtoul(at, NULL, 10);
     return (int64_t)(user + system) * 1000 / sysconf(_SC_CLK_TCK);
 }

@@ -44,9 +44,10 @@ static int has(const item *i, char option)
 
 static void put_date(writer *w, const char *format, const struct tm *tm)
 {
-    char text[64];
+    char text[64] = "";
+    size_t n = strftime(text, sizeof(text), format, tm);
 
-    put(w, text, strftime(text, sizeof(text), format, tm));
+    put(w, text, n);
 }
 
 /* %t; with {u} microseconds, {m} milliseconds, {c} ISO 8601, {z} the zone */
@@ -149,9 +150,9 @@ static const char *end_field(writer *w, const char *at)
 /* "\ " is a space within a field. */
 static const char *put_escaped(writer *w, const char *at)
 {
-    char c = *at == 'n' ? '\n' : *at == 'r' ? '\r' : *at == 't' ? '\t' : *at;
+    const char *c = *at == 'n' ? "\n" : *at == 'r' ? "\r" : *at == 't' ? "\t" : at;
 
-    put(w, &c, !w->skips);
+    put(w, c, !w->skips);
     return at + 1;
 }
 

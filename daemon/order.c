@@ -237,7 +237,7 @@ enum cgwd_command_result cgwd_command_await(cgwd_client *client,
         cgwd_client_fail(client, CGWD_ADMIN_FAILED, "httpd ends");
         return CGWD_COMMAND_DONE;
     }
-    come = number ? has_come(client, group, number) : all_serve(client, group);
+    come = group && number ? has_come(client, group, number) : all_serve(client, group);
     if (come == 0) {
         return CGWD_COMMAND_WAIT;
     }

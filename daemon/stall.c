@@ -41,7 +41,10 @@ static char state_of(pid_t pid)
     close(fd);
     stat[n > 0 ? n : 0] = '\0';
     end = strrchr(stat, ')'); /* of its name, which may be anything */
-    return end && end[1] == ' ' && end[2] ? end[2] : '?';
+    if (!end || end[1] != ' ' || !end[2]) {
+        return '?';
+    }
+    return end[2];
 }
 
 /* ---- workers ------------------------------------------------------------------ */

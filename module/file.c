@@ -237,6 +237,7 @@ static void map(apr_bucket *b)
 }
 
 /* The first part of bb, up to so many bytes of the file b. */
+/* NOLINTNEXTLINE(readability-function-size): APR's macros have blocks */
 static apr_status_t send_part(ap_filter_t *f, apr_bucket_brigade *bb,
                               apr_bucket *b, apr_size_t part)
 {

@@ -122,6 +122,7 @@ static apr_status_t pass_out(cgwm_gate *gate)
 }
 
 /* As much of what is held as mod_http2 takes at once. */
+/* NOLINTNEXTLINE(readability-function-size): APR's macros have blocks */
 static apr_status_t pass_held(cgwm_gate *gate)
 {
     apr_status_t rv = APR_SUCCESS;
@@ -166,6 +167,7 @@ static int is_much(const apr_bucket_brigade *bb)
     return length > HELD_MOST;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): as above */
 static apr_status_t filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     cgwm_gate *gate = f->ctx;

@@ -152,7 +152,8 @@ static int add_status(cgwm_statuses *set, const char *word)
 static void add_all(cgwm_statuses *set)
 {
     for (int status = CGWM_STATUS_LOW; status <= CGWM_STATUS_HIGH; status++) {
-        set->has[status - CGWM_STATUS_LOW] = has_error_document(status) != 0;
+        set->has[status - CGWM_STATUS_LOW] =
+            (char)(has_error_document(status) != 0);
     }
 }
 

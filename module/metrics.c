@@ -32,7 +32,7 @@ static const char *label(const writer *w, const char *text)
         if (*text == '\\' || *text == '"' || *text == '\n') {
             *at++ = '\\';
         }
-        *at++ = *text == '\n' ? 'n' : *text;
+        *at++ = (char)(*text == '\n' ? 'n' : *text);
     }
     *at = '\0';
     return out;

@@ -209,17 +209,18 @@ static void put_plot(request_rec *r, const cgwm_json *history, const char *key,
 {
     const cgwm_json *values = cgwm_json_get(history, key);
     apr_int64_t most = 0;
-    double n = values ? (double)values->number : 0, at = 0;
+    apr_int64_t n = values ? values->number : 0, at = 0;
 
-    for (const cgwm_json *v = n ? values->first : NULL; v; v = v->next) {
+    for (const cgwm_json *v = values && n ? values->first : NULL; v; v = v->next) {
         most = cgwm_json_int(v, 0) > most ? cgwm_json_int(v, 0) : most;
     }
     ap_rprintf(r, "<figure><figcaption class=dim>%s, at most %.1f%s</figcaption>"
                "<svg viewBox=\"0 0 %d %d\" preserveAspectRatio=none role=img "
                "aria-label=\"%s\"><polyline points=\"", name, (double)most / divisor,
                unit, PLOT_WIDTH, PLOT_HEIGHT + 2, name);
-    for (const cgwm_json *v = n > 1 ? values->first : NULL; v; v = v->next, at++) {
-        ap_rprintf(r, "%.1f,%.1f ", at * PLOT_WIDTH / (n - 1),
+    for (const cgwm_json *v = values && n > 1 ? values->first : NULL; v;
+         v = v->next, at++) {
+        ap_rprintf(r, "%.1f,%.1f ", (double)at * PLOT_WIDTH / (double)(n - 1),
                    1 + PLOT_HEIGHT
                        - (most ? (double)cgwm_json_int(v, 0) * PLOT_HEIGHT
                                      / (double)most : 0));
