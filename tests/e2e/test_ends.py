@@ -38,7 +38,7 @@ def test_end_of_httpd(httpd, marks, row):
     former, supervisor = set(httpd.group_processes("a.example")), httpd.supervisor()
     requests = Requests(httpd, marks)
     requests.start()
-    httpd.process.send_signal(number)
+    httpd.signal(number)
     if goes_on:
         until(lambda: len(set(httpd.workers("a.example")) - former) == 2,
               "the new workers")

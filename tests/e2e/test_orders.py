@@ -239,7 +239,7 @@ def test_httpd_ends_while_a_group_restarts(site, ctl):
     restart = ctl.start("restart", "a.example")
     until(lambda: ctl.group("a.example")["state"] == "starting", "the restart")
     site.expect_log(r"CGW01\d\d", "AH00045", "AH00046")
-    site.process.terminate()
+    site.signal(signal.SIGTERM)
     held.release()
     site.stop()
     assert restart.wait(PATIENCE) in (UNREACHABLE, FAILED, OK)    # it may be done before

@@ -24,12 +24,15 @@ ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
                "HTTPD_SECRET": "httpd's own", "LC_MARK": "httpd's own",
                "DJANGO_SETTINGS_MODULE": "httpds.own"}
 
-# What httpd itself says at times when it is told to stop: it closes the sockets
-# of its worker threads behind their backs (event.c, close_worker_sockets).
+# What httpd itself says at times when it is told to stop: a child closes the sockets
+# of its worker threads behind their backs (event.c: close_worker_sockets() takes them
+# from worker_sockets[], where a thread leaves its socket until process_socket() has
+# returned, though that may have closed it), so one of both closes what is closed, or
+# polls it. As long as nobody told it to stop, the same lines are a fault of ours.
+AT_STOP = re.compile(r"\(9\)Bad file descriptor: (AH0309[23]: process_\w+: "
+                     "apr_pollset_add failure|AH00468: error closing socket)")
 # And mod_ssl on a machine whose OpenSSL is another than it was built with.
-HTTPD_NOISE = [re.compile(r"\(9\)Bad file descriptor: AH0309[23]: process_\w+: "
-                          "apr_pollset_add failure"),
-               re.compile(r"\(9\)Bad file descriptor: AH00468: error closing socket"),
+HTTPD_NOISE = [AT_STOP,
                re.compile(r"\[ssl:warn\].*AH01882: Init: this version of mod_ssl")]
 
 MAIN = """\
@@ -114,6 +117,7 @@ class Httpd:
         self.process = None
         self.environment = dict(ENVIRONMENT)
         self.is_plain = False       # without mod_cgateway
+        self.undisturbed = None     # the main log's length when it was first signalled
         self.ready_files = set(os.listdir("/dev/shm"))
         for directory in ("logs", "apps", "modules"):
             self.mkdir(directory)
@@ -228,24 +232,30 @@ class Httpd:
         """Returns once httpd's parent works by the new configuration."""
         self.write_config()
         seen = self.log("main").count("resuming normal operations")
-        self.process.send_signal(signal.SIGUSR1)
+        self.signal(signal.SIGUSR1)
         until(lambda: self.log("main").count("resuming normal operations") > seen
               or self.process.poll() is not None, "the graceful restart")
 
     def restart(self):
         self.write_config()
         seen = self.log("main").count("resuming normal operations")
-        self.process.send_signal(signal.SIGHUP)
+        self.signal(signal.SIGHUP)
         until(lambda: self.log("main").count("resuming normal operations") > seen
               or self.process.poll() is not None, "the restart")
 
     def stop(self):
         if self.process and self.process.poll() is None:
-            self.process.terminate()
+            self.signal(signal.SIGTERM)
             self.process.wait(PATIENCE)
 
+    def signal(self, number):
+        """Sends it to httpd's parent."""
+        if self.undisturbed is None:
+            self.undisturbed = len(self.log("main"))
+        self.process.send_signal(number)
+
     def kill_parent(self):
-        self.process.kill()
+        self.signal(signal.SIGKILL)
         self.process.wait(PATIENCE)
 
     # ---- processes -------------------------------------------------------------
@@ -350,6 +360,9 @@ class Httpd:
             self.kill_parent()
         faults += self.check_processes()
         faults += self.check_files()
+        faults += [f"before anybody told httpd to stop: {line}" for line in
+                   self.log("main")[:self.undisturbed or 0].splitlines()
+                   if AT_STOP.search(line)]
         for path in self.error_logs():
             faults += [f"{path.name}: undeclared: {line}" for line in log.undeclared(
                 path.read_text(errors="replace"), self.expected)]
