@@ -259,7 +259,7 @@ def test_close_is_called_once_for_head_and_truncated_responses(httpd, site):
     httpd.expect_log(r"CGW0121", r"CGW0123")
     httpd.request("/head-careless", "HEAD")
     assert httpd.curl("/closing-raise").returncode != 0
-    assert closed(httpd, 2) == ["/head-careless", "/closing-raise"]
+    assert sorted(closed(httpd, 2)) == ["/closing-raise", "/head-careless"]
 
 
 def closed(httpd, count):
