@@ -285,8 +285,9 @@ def test_a_killed_supervisor_costs_nothing(httpd, site, marks):
 
 
 def test_a_stopped_supervisor_costs_nothing_and_is_replaced_at_graceful(httpd, site):
-    """httpd's parent waits for it for ten seconds; the children serve meanwhile."""
-    httpd.expect_log("CGW0102", "CGW0104")
+    """httpd's parent waits for it for ten seconds before it starts its new children,
+    which may be busy then: connections wait."""
+    httpd.expect_log("CGW0102", "CGW0104", "AH00161", "AH00484", "AH10159")
     site()
     former = httpd.supervisor()
     with load(httpd) as running:
