@@ -10,7 +10,7 @@ import pytest
 
 from harness.httpd import until
 from harness.openloop import OpenLoop
-from harness.paths import HTTPD_USER, PRELOAD, PYTHON, soak
+from harness.paths import HTTPD_USER, MPM, PRELOAD, PYTHON, soak
 
 # Tells who answers, after as many seconds as the query says.
 APP = """\
@@ -214,7 +214,8 @@ def holdings(httpd):
         settled(httpd, group)
     parent, supervisor = httpd.process.pid, httpd.supervisor()
     # httpd's children of former generations may still be ending
-    until(lambda: len(children(parent)) <= 5, "httpd's former children to end")
+    most = 20 if MPM == "prefork" else 5
+    until(lambda: len(children(parent)) <= most, "httpd's former children to end")
     until(lambda: len(children(supervisor)) == 6, "the former workers to be reaped")
     return {"parent's descriptors": descriptors(parent),
             "supervisor's descriptors": descriptors(supervisor),
