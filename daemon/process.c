@@ -122,7 +122,6 @@ static void free_process(cgwd_process *proc)
     cgwd_timer_clear(proc->sup->loop, &proc->lifetime);
     cgwd_stall_end(proc);
     cgwd_channel_close(proc);
-    cgwd_output_close(proc);
     cgwd_stacks_close(proc);
     cgwd_board_close(&proc->board);
     free(proc);
@@ -137,6 +136,7 @@ static void bury(cgwd_process *proc)
         apr_hash_set(sup->processes, &proc->pid, sizeof(proc->pid), NULL);
     }
     cgwd_board_total(&proc->board, &proc->generation->group->gone);
+    cgwd_output_close(proc); /* by way of its generation, which may go now */
     cgwd_generation_lost(proc->generation, proc);
     free_process(proc);
     cgwd_supervisor_check_end(sup);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The last process of a generation takes the generation with it. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/fuzz/supervisor.h"
+
+static pid_t spawned;
+
+/* A process that ends at once. */
+pid_t cgwd_spawn_exec(const cgwd_spawn *spawn, const char **what, apr_pool_t *p)
+{
+    (void)spawn;
+    (void)p;
+    *what = NULL;
+    spawned = fork();
+    if (spawned == 0) {
+        _exit(1);
+    }
+    return spawned;
+}
+
+/* Whoever looks at it later on finds nothing that can be followed. */
+static apr_status_t poison(void *gen)
+{
+    memset(gen, 0xa5, sizeof(cgwd_generation));
+    return APR_SUCCESS;
+}
+
+static void nothing_of_a_generation_is_used_behind_its_end(void **state)
+{
+    cgwd_supervisor *sup = make_supervisor();
+    cgwd_group *group = make_group(sup, 0);
+    cgwd_generation *gen = group->generations;
+    int status;
+
+    (void)state;
+    assert_non_null(gen);
+    apr_pool_cleanup_register(gen->pool, gen, poison, apr_pool_cleanup_null);
+    assert_int_equal(waitpid(spawned, &status, 0), spawned);
+    cgwd_process_reaped(sup, spawned, status);
+    assert_null(group->generations);
+    assert_int_equal(sup->nprocesses, 0);
+    assert_int_equal(apr_hash_count(sup->processes), 0);
+    cgwd_timer_clear(sup->loop, &group->retry);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_of_a_generation_is_used_behind_its_end),
+    };
+
+    apr_initialize();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
