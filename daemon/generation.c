@@ -65,8 +65,13 @@ unsigned cgwd_generation_count(const cgwd_generation *gen,
     return n;
 }
 
+/* Stopped first, all of them: what one loses httpd repeats at once, and another
+ * one that has not got its signal yet would take it, and lose it for good. */
 static void kill_all(cgwd_generation *gen)
 {
+    for (cgwd_process *p = gen->processes; p; p = p->next) {
+        cgwd_process_stop(p);
+    }
     for (cgwd_process *p = gen->processes; p; p = p->next) {
         cgwd_process_kill(p);
     }

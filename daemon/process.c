@@ -106,6 +106,14 @@ static int is_our_child(pid_t pid)
     return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
+void cgwd_process_stop(cgwd_process *proc)
+{
+    if (proc->pid > 0 && is_our_child(proc->pid)) {
+        proc->killed = 1;
+        kill(proc->pid, SIGSTOP);
+    }
+}
+
 void cgwd_process_kill(cgwd_process *proc)
 {
     if (proc->pid > 0 && is_our_child(proc->pid)) {

@@ -73,6 +73,8 @@ void cgwd_process_drain(cgwd_process *proc);
 void cgwd_process_leave(cgwd_process *proc, const char *why);
 /* Drain it, and kill it if that takes longer than CGatewayDrainTimeout. */
 void cgwd_process_retire(cgwd_process *proc, const char *why);
+/* SIGSTOP, before it is killed. */
+void cgwd_process_stop(cgwd_process *proc);
 /* SIGKILL, to its session too. */
 void cgwd_process_kill(cgwd_process *proc);
 

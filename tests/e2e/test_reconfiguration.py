@@ -189,10 +189,11 @@ def descriptors(pid):
 
 
 def resident(pid):
-    """Bytes of its own."""
+    """Bytes of memory that is no file's, whoever else has the same pages: children
+    come and go."""
     rows = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return sum(int(row.split()[1]) * 1024 for row in rows
-               if row.startswith(("Private_Dirty:", "Private_Clean:")))
+               if row.startswith("Anonymous:"))
 
 
 def unix_sockets(httpd):
