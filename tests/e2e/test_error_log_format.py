@@ -16,13 +16,14 @@ OURS = r"main\.example/\d+: starting -> ready \([^)]*\)"
 TIMES = [r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", r"[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d"]
 
 # Each is one question; what only one of both can know (%F, %E of an error) is not asked.
+# Nor is %M twice: httpd reads the message's arguments twice then, and may crash.
 FORMATS = [
     "%M", "[%t] %M", "[%{u}t] [%{m}t] %M", "[%{c}t] [%{cu}t] [%{cm}t] %M",
     "[%{z}t] [%{cuz}t] %M", "[%m] [%l] [%P] [%{g}T] <%v> %M", "<%V> %M", "%-V %M",
     "100%% %M", "%L %M", "%-L %M", "[%l] {%L} (%a) %l: %M", "a[%a]b c[%-a]d %M",
     "%{c}a %A %k %E %{x}i %{x}n %{x}e %M", "%-{c}a %-A %-k %-{x}i %-{x}n %-{x}e %M",
     "[%l] %7F: %E: [client\\ %a] %M% ,\\ referer\\ %{Referer}i",
-    "%M% ,\\ referer\\ %{Referer}i% (%v)", "%a%M", "%a% %M", "[%a %M", "[%a] x%M y %M",
+    "%M% ,\\ referer\\ %{Referer}i% (%v)", "%a%M", "%a% %M", "[%a %M", "[%a] x%M y",
     "[%4l] %M", "[%5l] %M", "[%6l] %M", "%-6l %M", "%6v% <%v> %M", "x %06l y %M",
     "two  spaces  %a  %l  %M", "  %M", "%a  %l %M", "%M% ", "a\\ b\\tc %a\\ d %M",
     "%a %% %M", "%-a%% %M", "%l%l %M",
