@@ -86,6 +86,54 @@ Define APPS {root}/apps
     </Location>
 </VirtualHost>
 
+# As Koji, Review Board and OpenStack have it: an Alias to a file that mod_wsgi runs, the
+# prefix once more behind the file's name, and rules that stand in wrappers.
+Define FORMS {root}/forms
+<VirtualHost *:{port}>
+    ServerName forms.example
+    ErrorLog {root}/logs/forms.log
+    WSGIDaemonProcess forms processes=1 threads=2 {user}
+    <IfDefine !UNDEFINED>
+        WSGIProcessGroup forms
+    </IfDefine>
+    <IfDefine UNDEFINED>
+        ServerAlias undefined.example
+    </IfDefine>
+    Alias /aliased ${{FORMS}}/alias.py
+    <Directory ${{FORMS}}>
+        Options +ExecCGI
+        <Files alias.py>
+            SetHandler wsgi-script
+            WSGICallableObject other
+        </Files>
+        <IfModule mod_authz_core.c>
+            Require all granted
+        </IfModule>
+        <IfModule !mod_authz_core.c>
+            Order deny,allow
+            Deny from all
+        </IfModule>
+    </Directory>
+    Alias /whole/static {root}/static
+    <Location /api>
+        WSGIPassAuthorization On
+    </Location>
+    <Location /api/secret>
+        Require all denied
+    </Location>
+    <Directory {root}/ruled>
+        <IfVersion >= 2.4>
+            AuthType Basic
+            AuthName ruled
+            AuthUserFile {root}/users
+            Require valid-user
+        </IfVersion>
+    </Directory>
+    WSGIScriptAlias /whole {root}/forms/whole.wsgi/whole
+    WSGIScriptAliasMatch ^(.*) {root}/ruled/ruled.wsgi$1
+</VirtualHost>
+Undefine FORMS
+
 # What the main server has, virtual hosts have.
 WSGIScriptAlias /everywhere ${{APPS}}/answers.wsgi process-group=everywhere
 WSGIDaemonProcess everywhere processes=1 threads=1
@@ -117,6 +165,15 @@ REQUESTS = [
     ("parts.example", "/admin/x", {}),
     ("parts.example", "/lost", {}),
     ("main.example", "/everywhere/y", {}),
+    ("forms.example", "/aliased/x", {}),
+    ("forms.example", "/aliased", {}),
+    ("forms.example", "/whole/x", {}),
+    ("forms.example", "/whole", {}),
+    ("forms.example", "/whole/static/x.txt", {}),
+    ("forms.example", "/x", {}),
+    ("forms.example", "/x", PASSWORD),
+    ("forms.example", "/api/x", PASSWORD),
+    ("forms.example", "/api/secret", PASSWORD),
 ]
 
 
@@ -128,10 +185,11 @@ def convert(path, *options):
 
 
 def prepare(httpd, other):
-    for directory in ("libs/one", "libs/two", "static", "closed"):
+    for directory in ("libs/one", "libs/two", "static", "closed", "forms", "ruled"):
         httpd.mkdir(directory)
     httpd.mkdir("home dir")
-    for path in ("apps/answers.wsgi", "closed/answers.wsgi"):
+    for path in ("apps/answers.wsgi", "closed/answers.wsgi", "forms/alias.py",
+                 "forms/whole.wsgi", "ruled/ruled.wsgi"):
         httpd.write(path, (APPS / "answers.wsgi").read_text())
     httpd.write("static/x.txt", "static\n")
     digest = base64.b64encode(hashlib.sha1(b"secret").digest()).decode()
@@ -168,7 +226,8 @@ def test_the_converted_configuration_gives_the_same_answers(httpd):
     sites = prepare(httpd, other)
     httpd.load("wsgi", "auth_basic", "authn_file", "authz_user")
     # mod_wsgi's processes stop slowly
-    httpd.expected += [re.compile(r"\[wsgi:(warn|error)\]"), re.compile("AH0004[56]")]
+    httpd.expected += [re.compile(r"\[wsgi:(warn|error)\]"), re.compile("AH0004[56]"),
+                       re.compile("AH01630")]
     httpd.main(f'Include "{sites}"')
     httpd.start()
     before = ask(httpd, other)
@@ -219,6 +278,30 @@ def converted(tmp_path, text):
     ("WSGIScriptAlias / /srv/x.wsgi\nWSGIScriptAlias /y /srv/y.wsgi\n", 0,
      ["never reached it"]),
     ("WSGITrustedProxies 10.0.0.1\n", 1, ["mod_remoteip"]),
+    ("WSGIScriptAlias / /x.wsgi process-group=elsewhere\n", 1,
+     ["CGatewayMount / elsewhere"]),
+    ("WSGIScriptAlias /a /x.wsgi/b\n", 1, ["/b behind the file's name"]),
+    ("WSGIImportScript /other.py process-group=x\n", 1, ["import it in the .wsgi file"]),
+    ("<IfDefine X>\nWSGIScriptAlias / /x.wsgi\n</IfDefine>\n"
+     "WSGIScriptAlias / /y.wsgi\n", 1, ["convert again with -D NAME", "/y.wsgi"]),
+    ("WSGIScriptAlias / /x/y.wsgi\n<If \"-n 'x'\">\nWSGICallableObject z\n</If>\n", 1,
+     ["<If> is not all of an application"]),
+    ("<VirtualHost *:80>\nDocumentRoot /srv\nAddHandler wsgi-script .py\n"
+     "</VirtualHost>\n", 1, ["CGatewayMount", '<FilesMatch "\\.(py)$">',
+                             "Require all denied"]),
+    ("WSGIDaemonProcess x maximum-requests=${N} threads=1000 queue-timeout=1000000\n"
+     "WSGIScriptAlias / /x.wsgi process-group=x\n", 0,
+     ["CGatewayMaxRequests ${N}", "CGatewayThreads 512", "CGatewayQueueTimeout 86400"]),
+    ("WSGIDaemonProcess x threads=3\nSetEnv GROUP x\nWSGIProcessGroup %{ENV:GROUP}\n"
+     "WSGIScriptAlias / /x.wsgi\n", 0, ["CGatewayThreads 3"]),
+    ("<Macro App $name>\nWSGIDaemonProcess $name\nWSGIScriptAlias /$name /$name.wsgi "
+     "process-group=$name\n</Macro>\n", 0, ["<CGatewayGroup $name>",
+                                            "CGatewayMount /$name $name"]),
+    ("<Directory /srv>\nAuthBasicProvider file wsgi\nWSGIAuthUserScript /srv/a.wsgi\n"
+     "Require not wsgi-group x\nRequire wsgi-group staff\n</Directory>\n", 1,
+     ["AuthBasicProvider file cgateway", "Require not cgateway-group x",
+      "\nRequire cgateway-group staff", "CGatewayAuthFunctions"]),
+    ("Include nowhere.conf\n", 1, ["Include nowhere.conf"]),
 ])
 def test_what_differs_is_said(tmp_path, text, exit_code, words):
     run = converted(tmp_path, text)
@@ -226,6 +309,52 @@ def test_what_differs_is_said(tmp_path, text, exit_code, words):
     assert bool(run.stderr) == bool(exit_code)
     for word in words:
         assert word in run.stdout, run.stdout
+
+
+def test_each_file_has_its_own_variables(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.conf").write_text(
+            f"Define TDIR /srv/{name}\nWSGIDaemonProcess {name} threads=5\n"
+            f"WSGIScriptAlias /{name} ${{TDIR}}/x.wsgi\n<Directory ${{TDIR}}>\n"
+            f"WSGIProcessGroup {name}\n</Directory>\nUndefine TDIR\n")
+    run = converted(tmp_path, "Include one.conf\nInclude two.conf\n")
+    assert run.returncode == 0, run.stderr
+    for name in ("one", "two"):
+        assert f"    CGatewayApplication /srv/{name}/x.wsgi\n" in run.stdout
+        assert f"CGatewayMount /{name} {name}\n" in run.stdout
+    assert run.stdout.count("CGatewayThreads 5") == 2
+
+
+def test_a_name_that_httpd_is_given_is_given_here_too(tmp_path):
+    path = tmp_path / "site.conf"
+    path.write_text("<IfDefine X>\nWSGIScriptAlias / /x.wsgi\n</IfDefine>\n"
+                    "<IfDefine !X>\nWSGIScriptAlias / /y.wsgi\n</IfDefine>\n")
+    run = convert(path, "-D", "X")
+    assert "CGatewayApplication /x.wsgi" in run.stdout
+    assert "CGatewayApplication /y.wsgi" not in run.stdout
+
+
+def test_djangos_users_need_no_script(tmp_path):
+    (tmp_path / "wsgi.py").write_text(
+        "from django.contrib.auth.handlers.modwsgi import check_password\n")
+    run = converted(tmp_path, f"<Location /x>\nAuthBasicProvider wsgi\n"
+                    f"WSGIAuthUserScript {tmp_path}/wsgi.py\n</Location>\n")
+    assert run.returncode == 0 and "AuthBasicProvider cgateway" in run.stdout
+
+
+def test_an_htaccess_that_no_longer_applies_is_told(tmp_path):
+    for name in ("x.wsgi", ".htaccess"):
+        (tmp_path / name).write_text("")
+    run = converted(tmp_path, f"WSGIScriptAlias / {tmp_path}/x.wsgi\n"
+                    f"<Directory {tmp_path}>\nAllowOverride All\n</Directory>\n")
+    assert run.returncode == 1 and ".htaccess no longer applies" in run.stderr
+
+
+def test_a_section_without_an_end_is_told(tmp_path):
+    path = tmp_path / "site.conf"
+    path.write_text("<VirtualHost *:80>\n")
+    run = subprocess.run([CONVERTER, path], capture_output=True, text=True)
+    assert run.returncode == 2 and "<VirtualHost> is not closed" in run.stderr
 
 
 def test_other_lines_stay_as_they_are(tmp_path):

@@ -19,6 +19,9 @@ LIMITS = {
     "virtual-memory-limit": ["CGatewayLimit", "as"],
     "stack-size": ["CGatewayLimit", "stack"],
 }
+# What those directives take at most.
+MOST = {"queue-timeout": 86400, "request-timeout": 86400, "deadlock-timeout": 86400,
+        "listen-backlog": 65535}
 
 
 def quoted(word):
@@ -32,7 +35,10 @@ def line(directive, *words):
 
 
 def group_name(text):
-    return re.sub(r"[^A-Za-z0-9._-]", "_", text).lstrip(".-")[:64] or "site"
+    """A name without the characters that it cannot have; a parameter of a <Macro> stays,
+    and becomes what the macro is used with."""
+    return re.sub(r"([$@%]\w+|[$@%]\{\w+\})|[^A-Za-z0-9._-]", lambda m: m[1] or "_",
+                  text).lstrip(".-")[:64] or "site"
 
 
 class Group:
@@ -55,8 +61,8 @@ class Group:
         out += self.account(options)
         out += self.environment(options, settings)
         if not self.embedded:
-            out += [line("CGatewayProcesses", options.get("processes", 1)),
-                    line("CGatewayThreads", options.get("threads", 15))]
+            out += [line("CGatewayProcesses", at_most(1000, options.get("processes", 1))),
+                    line("CGatewayThreads", at_most(512, options.get("threads", 15)))]
         out += self.limits(options)
         if settings.get("WSGIScriptReloading", ["On"])[0].lower() == "off":
             out.append("CGatewayWatch Off")
@@ -111,23 +117,27 @@ class Group:
     @staticmethod
     def limits(options):
         def seconds(*names):
-            return max((int(options[n]) for n in names if options.get(n, "").isdigit()),
-                       default=0)
+            given = [options[n] for n in names if options.get(n)]
+            unknown = [value for value in given if "$" in value]
+            return unknown[0] if unknown else max(
+                (int(value) for value in given if value.isdigit()), default=0)
         out = []
         if seconds("maximum-requests"):
             out.append(line("CGatewayMaxRequests", seconds("maximum-requests")))
         if seconds("restart-interval"):
-            out.append(line("CGatewayMaxLifetime", seconds("restart-interval")))
+            out.append(line("CGatewayMaxLifetime",
+                            at_most(31536000, seconds("restart-interval"))))
         if seconds("inactivity-timeout"):
             out.append(line("CGatewayIdleTimeout",
-                            min(86400, seconds("inactivity-timeout"))))
+                            at_most(86400, seconds("inactivity-timeout"))))
         if seconds("startup-timeout"):
             out.append(line("CGatewayStartTimeout",
-                            min(3600, seconds("startup-timeout"))))
+                            at_most(3600, seconds("startup-timeout"))))
         for option, words in LIMITS.items():
             value = options.get(option, "")
-            if value.lstrip("-").isdigit() and (value != "0" or option == "cpu-priority"):
-                out.append(line(*words, value))
+            if "$" in value or value.lstrip("-").isdigit() and (
+                    value != "0" or option == "cpu-priority"):
+                out.append(line(*words, at_most(MOST.get(option), value)))
         if not seconds("request-timeout"):
             out.append("# mod_wsgi: requests had any time; here 5 minutes, unless "
                        "CGatewayRequestTimeout says otherwise")
@@ -135,5 +145,12 @@ class Group:
             out.append(line("CGatewayChroot", options["chroot"]))
         drain = seconds("graceful-timeout", "eviction-timeout", "shutdown-timeout")
         if drain:
-            out.append(line("CGatewayDrainTimeout", min(86400, drain)))
+            out.append(line("CGatewayDrainTimeout", at_most(86400, drain)))
         return out
+
+
+def at_most(most, value):
+    """The value, within a directive's range; what is not a number yet stays."""
+    if most is None or not str(value).isdigit():
+        return value
+    return min(most, int(value))

@@ -45,6 +45,12 @@ class Scope:
             return fnmatch.fnmatch(os.path.basename(path), self.pattern)
         return kind in TRANSPARENT
 
+    def covers(self, url, path):
+        """Whether it holds for a URL, or for the file behind it."""
+        if self.node.key == "location" and not self.regex:
+            return self.matches(url)
+        return self.is_of_files() and all(one.covers_file(path) for one in self.chain())
+
     def is_of_files(self):
         return all(s.node.key.removesuffix("match") in ("directory", "files")
                    for s in self.chain())
@@ -57,6 +63,7 @@ class Scope:
 
 
 def parents(path):
+    """The directories above a path."""
     while path != "/" and path:
         path = os.path.dirname(path)
         yield path
@@ -70,6 +77,9 @@ class Server:
         self.name = None
         self.settings = {}          # mod_wsgi directive -> arguments
         self.aliases = []           # nodes of WSGIScriptAlias and ...Match
+        self.plain_aliases = []     # nodes of Alias
+        self.handlers = []          # nodes of SetHandler and AddHandler, in no section
+        self.variables = {}         # SetEnv
         self.scopes = []
         self.uses = []
 
@@ -84,6 +94,7 @@ class Use:
         self.server, self.node, self.prefix = server, node, prefix
         self.script, self.settings = script, settings
         self.inherited = False      # an alias of the main server
+        self.is_whole = False       # its PATH_INFO begins with the prefix
 
     @property
     def daemon(self):
@@ -112,12 +123,17 @@ class Configuration:
         self.main = Server(None, reader)
         self.servers = [self.main]
         self.daemons = {}           # name -> (node, options)
+        self.used = set()           # ids of nodes in sections
         self.collect(nodes, self.main, None)
+        for server in self.servers:
+            # mod_alias comes before mod_wsgi.
+            server.aliases[:0] = [node for node in server.plain_aliases
+                                  if self.is_script(server, *node.words[1:3])]
 
     def collect(self, nodes, server, scope):
         for node in nodes:
-            if node.key == "ifmodule" and node.words[1:] and names_wsgi(node) \
-                    and node.words[1].startswith("!"):
+            if not node.active or node.key == "ifmodule" and node.words[1:] \
+                    and names_wsgi(node) and node.words[1].startswith("!"):
                 continue
             if node.included and not node.expanded:
                 self.collect(node.included, server, scope)
@@ -134,40 +150,74 @@ class Configuration:
             elif scope:
                 scope.directives.append(node)
             elif node.key == "servername" and len(node.words) > 1:
-                name = self.reader.expand(node.words[1]).rpartition("://")[2]
+                name = node.words[1].rpartition("://")[2]
                 server.name = re.sub(r":\d+$", "", name)
+            elif node.key == "alias" and len(node.words) == 3:
+                server.plain_aliases.append(node)
+            elif node.key in ("sethandler", "addhandler"):
+                server.handlers.append(node)
+            elif node.key == "setenv" and len(node.words) == 3:
+                server.variables[node.words[1]] = node.words[2]
             elif node.wsgi:
                 self.directive(node, server)
 
     def directive(self, node, server):
         name, words = node.wsgi, node.words[1:]
         if name == "WSGIDaemonProcess" and words:
-            self.daemons[self.reader.expand(words[0])] = (node, options_of(words[1:]))
+            self.daemons[words[0]] = (node, options_of(words[1:]))
         elif name in ("WSGIScriptAlias", "WSGIScriptAliasMatch") and len(words) >= 2:
             server.aliases.append(node)
         else:
-            server.settings[name] = [self.reader.expand(w) for w in words]
+            server.settings[name] = words
+
+    def is_script(self, server, url, target):
+        """Whether an Alias leads to an application, by a handler that a section gives
+        to its file."""
+        handlers = [*self.main.handlers, *server.handlers,
+                    *(node for scope in self.scopes_of(server)
+                      if scope.covers(url, target) for node in scope.directives)]
+        return not os.path.isdir(target) and any(
+            gives_to_wsgi(node, target) for node in handlers)
+
+    def scopes_of(self, server):
+        servers = [self.main] if server is self.main else [self.main, server]
+        return [scope for one in servers for scope in one.scopes]
 
     def files_scopes(self, server, script):
         """Sections that apply to the script's file, in httpd's order."""
-        servers = [self.main] if server is self.main else [self.main, server]
-        found = [scope for s in servers for scope in s.scopes if scope.is_of_files()
+        found = [scope for scope in self.scopes_of(server) if scope.is_of_files()
                  and all(one.covers_file(script) for one in scope.chain())]
         return sorted(found, key=Scope.rank)
 
     def settings_for(self, server, node, prefix, script):
         settings = {**self.main.settings, **server.settings}
         scopes = self.files_scopes(server, script) + [
-            s for s in server.scopes if s.node.key == "location" and not s.regex
+            s for s in self.scopes_of(server) if s.node.key == "location" and not s.regex
             and not s.outer and s.matches(prefix or "/")]
         for scope in scopes:
             for inner in scope.directives:
                 if inner.wsgi:
-                    settings[inner.wsgi] = list(map(self.reader.expand, inner.words[1:]))
+                    settings[inner.wsgi] = inner.words[1:]
+                    self.used.add(id(inner))
         options = options_of(node.words[3:])
         for option, name in (("process-group", "WSGIProcessGroup"),
                              ("callable-object", "WSGICallableObject"),
                              ("pass-authorization", "WSGIPassAuthorization")):
             if option in options:
-                settings[name] = [self.reader.expand(options[option])]
+                settings[name] = [options[option]]
+        group = (settings.get("WSGIProcessGroup") or [""])[0]
+        variable = re.fullmatch(r"%\{ENV:(\w+)\}", group)
+        if variable:
+            variables = {**self.main.variables, **server.variables}
+            settings["WSGIProcessGroup"] = [variables.get(variable[1], group)]
         return settings
+
+
+def gives_to_wsgi(node, target):
+    """Whether a SetHandler or AddHandler has mod_wsgi run the file."""
+    words = node.words[1:]
+    if node.key == "sethandler":
+        return words == ["wsgi-script"]
+    return node.key == "addhandler" and words[:1] == ["wsgi-script"] and \
+        "." + os.path.basename(target).rpartition(".")[2] in (
+            "." + word.lstrip(".") for word in words[1:])

@@ -104,10 +104,10 @@ BY_HAND = {
     "WSGITrustedProxyHeaders": "use mod_remoteip, and for the scheme SetEnvIf "
                                "X-Forwarded-Proto https HTTPS=on",
     "WSGIAccessScript": "httpd's Require, or the application itself",
-    "WSGIAuthUserScript": "AuthBasicProvider cgateway, and CGatewayAuthFunctions with "
-                          "the module:function that the script has",
-    "WSGIAuthGroupScript": "Require cgateway-group in place of Require wsgi-group, and "
-                           "CGatewayAuthFunctions",
+    "WSGIAuthUserScript": "CGatewayAuthFunctions with the module:function that the "
+                          "script has; nobody is let in before",
+    "WSGIAuthGroupScript": "CGatewayAuthFunctions with the module:function that the "
+                           "script has, as the second word; nobody is let in before",
     "WSGIGroupAuthoritative": "see WSGIAuthGroupScript",
     "WSGIHandlerScript": "give the application a URL: CGatewayMount, or SetHandler "
                          "cgateway:<group>",
