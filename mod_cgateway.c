@@ -11,6 +11,7 @@
 #include "module/file.h"
 #include "module/gate.h"
 #include "module/gateway.h"
+#include "module/intake.h"
 #include "module/notes.h"
 #include "module/status.h"
 #include "module/supervisor.h"
@@ -27,6 +28,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
     cgwm_file_register_filter();
     cgwm_gate_register_filter();
+    cgwm_intake_register_hooks();
     cgwm_gateway_register_hooks(p);
     cgwm_auth_register(p);
     cgwm_status_register_hooks(p);

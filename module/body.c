@@ -11,18 +11,24 @@
 
 APLOG_USE_MODULE(cgateway);
 
-/* How much is asked from the client at once. */
+/* How much is asked from the client at once while a body is read ahead, and how
+ * much while it is streamed. */
 #define CHUNK (64 * 1024)
+#define STREAM_CHUNK (256 * 1024)
+/* To send a smaller bucket by itself costs more than to copy it. */
+#define BUCKET_SMALL (16 * 1024)
+/* Less than this of a buffer that may have 8,000 bytes is copied out of it. */
+#define BUCKET_TINY 2048
 
 /* Reads what the client sends next to the end of body->live.
  * NOLINTNEXTLINE(readability-function-size): the blocks are APR's macros' */
-static apr_status_t read_more(cgwm_body *body, apr_read_type_e mode)
+static apr_status_t read_more(cgwm_body *body, apr_read_type_e mode, apr_off_t most)
 {
     request_rec *r = body->r;
     apr_bucket_brigade *in = apr_brigade_create(r->pool,
                                                 r->connection->bucket_alloc);
     apr_status_t rv = ap_get_brigade(r->input_filters, in, AP_MODE_READBYTES,
-                                     mode, CHUNK);
+                                     mode, most);
 
     if (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(in)) {
         rv = mode == APR_NONBLOCK_READ ? APR_EAGAIN : APR_EGENERAL;
@@ -55,11 +61,32 @@ static apr_bucket *first_live(cgwm_body *body)
 
 /* ---- reading ahead ------------------------------------------------------- */
 
+/* A client that sends byte by byte fills a buffer of 8,000 with each. */
+static apr_status_t copy_to_memory(cgwm_body *body, apr_bucket *b)
+{
+    const char *data;
+    apr_size_t len;
+    apr_status_t rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
+
+    if (rv == APR_SUCCESS) {
+        rv = apr_brigade_write(body->memory, NULL, NULL, data, len);
+    }
+    if (rv == APR_SUCCESS) {
+        body->read_ahead += (apr_off_t)len;
+        apr_bucket_delete(b);
+    }
+    return rv;
+}
+
 /* Transient buckets (mod_ssl's) do not survive the next read. */
 static apr_status_t keep_in_memory(cgwm_body *body, apr_bucket *b)
 {
-    apr_status_t rv = apr_bucket_setaside(b, body->r->pool);
+    apr_status_t rv;
 
+    if (b->length < BUCKET_TINY) {
+        return copy_to_memory(body, b);
+    }
+    rv = apr_bucket_setaside(b, body->r->pool);
     if (rv != APR_SUCCESS && rv != APR_ENOTIMPL) {
         return rv;
     }
@@ -191,7 +218,7 @@ int cgwm_body_read_ahead(cgwm_body *body, request_rec *r,
     body->live = apr_brigade_create(r->pool, alloc);
     body->kept = apr_brigade_create(r->pool, alloc);
     while (rv == APR_SUCCESS && !body->eof && has_room(body, limit)) {
-        rv = read_more(body, APR_BLOCK_READ);
+        rv = read_more(body, APR_BLOCK_READ, CHUNK);
         if (rv == APR_SUCCESS) {
             rv = keep_live(body, limit);
         }
@@ -242,7 +269,7 @@ static apr_bucket *next_live(cgwm_body *body, apr_status_t *rv)
     *rv = body->broken;
     while (*rv == APR_SUCCESS && !body->eof && !(b = first_live(body))
            && !body->eof) {
-        *rv = read_more(body, APR_NONBLOCK_READ);
+        *rv = read_more(body, APR_NONBLOCK_READ, STREAM_CHUNK);
     }
     if (!APR_STATUS_IS_EAGAIN(*rv)) {
         body->broken = *rv; /* a filter need not say it twice */
@@ -269,8 +296,7 @@ static apr_status_t gather(cgwm_body *body, apr_bucket *b)
     return rv;
 }
 
-/* httpd reads 8,000 bytes of a socket at a time. To send each on costs more than
- * to copy them together. */
+/* A large bucket by itself, small ones copied together. */
 static apr_status_t peek_live(cgwm_body *body, const char **data, apr_size_t *len)
 {
     apr_status_t rv = APR_SUCCESS;
@@ -278,11 +304,12 @@ static apr_status_t peek_live(cgwm_body *body, const char **data, apr_size_t *le
 
     if (body->piece_len == 0) {
         b = next_live(body, &rv);
-        if (!b || b->length >= CHUNK / 2) {
+        if (!b || b->length >= BUCKET_SMALL) {
             return b ? peek_bucket(b, data, len) : rv;
         }
         allocate_piece(body);
-        while (b && rv == APR_SUCCESS && body->piece_len < CHUNK) {
+        while (b && b->length < BUCKET_SMALL && rv == APR_SUCCESS
+               && body->piece_len < CHUNK) {
             rv = gather(body, b);
             b = rv == APR_SUCCESS && body->piece_len < CHUNK
                     ? next_live(body, &rv) : NULL;

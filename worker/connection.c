@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define BUFFER_SIZE ((size_t)64 << 10)
+#define DIRECT_LEAST (BUFFER_SIZE / 4)  /* a read of less goes through the buffer */
 #define BUFFER_KEEP ((size_t)256 << 10) /* a larger one is given back */
 
 int cgww_connection_init(struct cgww_connection *conn)
@@ -129,9 +130,9 @@ static ssize_t receive(struct cgww_connection *conn, void *to, size_t n, int fla
     return got;
 }
 
-/* One recv into what is free of the buffer: > 0, 0 at end of file or after an
- * error, -2 when it would wait and must not. */
-static ssize_t fill(struct cgww_connection *conn, size_t need, int flags)
+/* One recv of at most `most` bytes into what is free of the buffer: > 0, 0 at end
+ * of file or after an error, -2 when it would wait and must not. */
+static ssize_t fill(struct cgww_connection *conn, size_t need, size_t most, int flags)
 {
     ssize_t n;
 
@@ -141,9 +142,10 @@ static ssize_t fill(struct cgww_connection *conn, size_t need, int flags)
     if (conn->cap - conn->start < need && make_room(conn, need) != 0) {
         return 0;
     }
+    size_t room = conn->cap - conn->end;
     note_wait(conn, flags, true);
     do {
-        n = receive(conn, conn->data + conn->end, conn->cap - conn->end, flags);
+        n = receive(conn, conn->data + conn->end, room < most ? room : most, flags);
     } while (n < 0 && errno == EINTR);
     note_wait(conn, flags, false);
     if (n < 0) {
@@ -202,7 +204,7 @@ enum cgww_receive cgww_connection_request(struct cgww_connection *conn,
     size_t need;
 
     while ((*why = look_at_request(conn, frame, &need)) == CGW_WIRE_MORE) {
-        ssize_t n = fill(conn, need, MSG_DONTWAIT);
+        ssize_t n = fill(conn, need, SIZE_MAX, MSG_DONTWAIT);
         if (n == 0) {
             return CGWW_RECEIVE_CLOSED;
         }
@@ -256,15 +258,16 @@ static void begin_frame(struct cgww_connection *conn)
     }
 }
 
-/* Go to where bytes of the body begin. 0, or -2 as fill(). */
-static int find_bytes(struct cgww_connection *conn, int flags)
+/* Go to where bytes of the body begin, receiving no more than `most` bytes on the
+ * way at a time. 0, or -2 as fill(). */
+static int find_bytes(struct cgww_connection *conn, size_t most, int flags)
 {
     while (conn->body == CGWW_BODY_MORE && conn->frame_left == 0) {
         if (buffered(conn) >= CGW_FRAME_HEADER_SIZE) {
             begin_frame(conn);
             continue;
         }
-        ssize_t n = fill(conn, CGW_FRAME_HEADER_SIZE, flags);
+        ssize_t n = fill(conn, CGW_FRAME_HEADER_SIZE, most, flags);
         if (n == -2) {
             return -2;
         }
@@ -280,11 +283,11 @@ ssize_t cgww_body_peek(struct cgww_connection *conn, const uint8_t **bytes,
 {
     int flags = wait ? 0 : MSG_DONTWAIT;
 
-    if (find_bytes(conn, flags) == -2) {
+    if (find_bytes(conn, SIZE_MAX, flags) == -2) {
         return -2;
     }
     if (conn->body == CGWW_BODY_MORE && buffered(conn) == 0) {
-        ssize_t n = fill(conn, 1, flags);
+        ssize_t n = fill(conn, 1, SIZE_MAX, flags);
         if (n == -2) {
             return -2;
         }
@@ -314,37 +317,48 @@ void cgww_body_consume(struct cgww_connection *conn, size_t n)
     count_down(conn, n);
 }
 
-/* Receive straight into the caller's memory, past the buffer. */
-static ssize_t read_direct(struct cgww_connection *conn, uint8_t *to, size_t n)
+bool cgww_body_is_direct(const struct cgww_connection *conn, size_t n)
 {
+    return n >= DIRECT_LEAST && buffered(conn) == 0 && conn->body == CGWW_BODY_MORE;
+}
+
+/* Receive straight into the caller's memory, past the buffer, and along with the
+ * end of a frame the next one's header. As fill(). */
+static ssize_t read_direct(struct cgww_connection *conn, uint8_t *to, size_t n,
+                           int flags)
+{
+    struct iovec iov[] = {{to, n}, {conn->data, CGW_FRAME_HEADER_SIZE}};
+    struct msghdr hdr = {.msg_iov = iov, .msg_iovlen = 1};
     ssize_t got;
 
-    if (n > conn->frame_left) {
-        n = conn->frame_left;
+    if (n >= conn->frame_left) {
+        iov[0].iov_len = n = conn->frame_left;
+        hdr.msg_iovlen = conn->frame_last ? 1 : 2;
     }
-    note_wait(conn, 0, true);
+    conn->start = conn->end = 0;
+    note_wait(conn, flags, true);
     do {
-        got = recv(conn->fd, to, n, 0);
+        got = recvmsg(conn->fd, &hdr, flags);
     } while (got < 0 && errno == EINTR);
-    note_wait(conn, 0, false);
+    note_wait(conn, flags, false);
     if (got <= 0) {
-        conn->body = CGWW_BODY_BROKEN;
-        return -1;
+        return got < 0 && errno == EAGAIN ? -2 : 0;
+    }
+    if ((size_t)got > n) {
+        conn->end = (size_t)got - n;
+        got = (ssize_t)n;
     }
     count_down(conn, (size_t)got);
     return got;
 }
 
-static ssize_t read_some(struct cgww_connection *conn, uint8_t *to, size_t n)
+/* > 0, 0 at the end of the body, -1: broken off, -2 as fill(). */
+static ssize_t read_buffered(struct cgww_connection *conn, uint8_t *to, size_t n,
+                             bool wait)
 {
     const uint8_t *bytes;
+    ssize_t have = cgww_body_peek(conn, &bytes, wait);
 
-    find_bytes(conn, 0);
-    if (conn->body == CGWW_BODY_MORE && buffered(conn) == 0
-        && n >= BUFFER_SIZE / 4) {
-        return read_direct(conn, to, n);
-    }
-    ssize_t have = cgww_body_peek(conn, &bytes, true);
     if (have <= 0) {
         return have;
     }
@@ -354,21 +368,39 @@ static ssize_t read_some(struct cgww_connection *conn, uint8_t *to, size_t n)
     return (ssize_t)take;
 }
 
-ssize_t cgww_body_read(struct cgww_connection *conn, uint8_t *to, size_t n)
+/* The same, and what is not in the buffer yet does not go through it. */
+static ssize_t read_directly(struct cgww_connection *conn, uint8_t *to, size_t n,
+                             bool wait)
 {
-    size_t done = 0;
+    int flags = wait ? 0 : MSG_DONTWAIT;
+    ssize_t got;
 
-    while (done < n) {
-        ssize_t got = read_some(conn, to + done, n - done);
-        if (got < 0) {
-            return -1;
-        }
-        if (got == 0) {
-            break;
-        }
-        done += (size_t)got;
+    if (find_bytes(conn, CGW_FRAME_HEADER_SIZE, flags) == -2) {
+        return -2;
     }
-    return (ssize_t)done;
+    if (buffered(conn) > 0 || conn->body != CGWW_BODY_MORE) {
+        return read_buffered(conn, to, n, wait);
+    }
+    got = read_direct(conn, to, n, flags);
+    if (got == 0) {
+        conn->body = CGWW_BODY_BROKEN;
+        return -1;
+    }
+    return got;
+}
+
+ssize_t cgww_body_read(struct cgww_connection *conn, uint8_t *to, size_t n, bool wait)
+{
+    bool direct = n >= DIRECT_LEAST;
+    size_t done = 0;
+    ssize_t got = 1;
+
+    while (done < n && got > 0) {
+        got = direct ? read_directly(conn, to + done, n - done, wait)
+                     : read_buffered(conn, to + done, n - done, wait);
+        done += got > 0 ? (size_t)got : 0;
+    }
+    return got == -1 ? -1 : (ssize_t)done;
 }
 
 static void attach_file(struct msghdr *hdr, char *space, size_t size, int fd)

@@ -84,8 +84,11 @@ bool cgww_connection_gone(struct cgww_connection *conn);
 ssize_t cgww_body_peek(struct cgww_connection *conn, const uint8_t **bytes,
                        bool wait);
 void cgww_body_consume(struct cgww_connection *conn, size_t n);
-/* Waits for n bytes; fewer only at the end of the body; -1 when it broke off. */
-ssize_t cgww_body_read(struct cgww_connection *conn, uint8_t *to, size_t n);
+/* Would a read of n bytes be received into the caller's memory, past the buffer? */
+bool cgww_body_is_direct(const struct cgww_connection *conn, size_t n);
+/* n bytes; fewer at the end of the body and, without wait, where no more has come;
+ * -1 when it broke off. */
+ssize_t cgww_body_read(struct cgww_connection *conn, uint8_t *to, size_t n, bool wait);
 
 /* What is still to be sent; a send moves it on. */
 struct cgww_output {

@@ -87,6 +87,10 @@ static int parse_size(PyObject *args, const char *format, Py_ssize_t *size)
 static PyObject *read_quickly(struct cgww_connection *conn, Py_ssize_t size)
 {
     const uint8_t *bytes;
+
+    if (size > 0 && cgww_body_is_direct(conn, (size_t)size)) {
+        return NULL;
+    }
     ssize_t have = cgww_body_peek(conn, &bytes, false);
 
     if (have == 0) {
@@ -104,6 +108,20 @@ static PyObject *read_quickly(struct cgww_connection *conn, Py_ssize_t size)
     return result;
 }
 
+/* size bytes into `to`, fewer at the end of the body, -1: broken off. Gives the
+ * interpreter lock up only where it has to wait. */
+static ssize_t read_into(struct cgww_connection *conn, uint8_t *to, size_t size)
+{
+    ssize_t n = cgww_body_read(conn, to, size, false), rest = 0;
+
+    if (n >= 0 && (size_t)n < size && conn->body == CGWW_BODY_MORE) {
+        Py_BEGIN_ALLOW_THREADS
+        rest = cgww_body_read(conn, to + n, size - (size_t)n, true);
+        Py_END_ALLOW_THREADS
+    }
+    return rest < 0 ? -1 : n + rest;
+}
+
 /* size bytes, fewer at the end of the body. NULL: broken off, or memory is
  * short (exception set). */
 static PyObject *read_bounded(struct cgww_connection *conn, Py_ssize_t size)
@@ -115,9 +133,7 @@ static PyObject *read_bounded(struct cgww_connection *conn, Py_ssize_t size)
     if (!result) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS
-    n = cgww_body_read(conn, to, (size_t)size);
-    Py_END_ALLOW_THREADS
+    n = read_into(conn, to, (size_t)size);
     if (n == size) {
         return result;
     }
@@ -137,7 +153,7 @@ static bool collect(struct cgww_connection *conn, struct cgw_buf *buf,
         size_t step = buf->len < READ_PIECE ? READ_PIECE : buf->len;
         step = step < limit - buf->len ? step : limit - buf->len;
         uint8_t *to = cgw_buf_reserve(buf, step);
-        n = to ? cgww_body_read(conn, to, step) : 0;
+        n = to ? cgww_body_read(conn, to, step, true) : 0;
         buf->len += n > 0 ? (size_t)n : 0;
     }
     return n >= 0;

@@ -3,6 +3,7 @@
 one thread, whoever else asks is answered while the slow one still reads."""
 
 import hashlib
+import re
 import statistics
 import subprocess
 import threading
@@ -10,8 +11,8 @@ import time
 
 import pytest
 
-from harness.httpd import until
-from harness.paths import MPM
+from harness.httpd import group_of, until
+from harness.paths import MPM, PRELOAD
 
 APP = '''
 import time
@@ -261,3 +262,29 @@ def test_two_hundred_trickling_uploads_do_not_delay_others(httpd):
         assert httpd.connections() <= 8, "no upload has a worker"
     print("median", loaded, "s beside the uploads,", unloaded, "s without")
     assert loaded < 10 * unloaded + 1
+
+
+def anonymous_kb(pids):
+    text = "".join(open(f"/proc/{pid}/status", encoding="utf-8").read() for pid in pids)
+    return sum(int(kb) for kb in re.findall(r"RssAnon:\s+(\d+) kB", text))
+
+
+@pytest.mark.skipif(bool(PRELOAD), reason="sanitizers keep memory that was freed")
+def test_client_that_sends_byte_by_byte_fills_no_memory(one_thread):
+    """httpd reads each byte into a buffer of 8,000; 1,000 of them would be 8 MB."""
+    count = 1000
+    httpd = one_thread()
+    children = [pid for pid in httpd.processes()
+                if not httpd.supervisor() == pid and not group_of(pid)]
+    with httpd.raw() as raw:
+        raw.send(b"POST /echo HTTP/1.1\r\nHost: a.example\r\n"
+                 b"Connection: close\r\nContent-Length: %d\r\n\r\n" % count)
+        until(httpd.clients_read, "httpd to read the head")
+        before = anonymous_kb(children)
+        for _ in range(count - 1):
+            raw.send(b"x")
+            while not httpd.clients_read():
+                pass
+        assert anonymous_kb(children) - before < 4 << 10
+        raw.send(b"x")
+        assert body_of(raw.receive_all()[0]) == b"x" * count

@@ -143,10 +143,10 @@ static void test_body_over_frames(void **state)
     send_all(f);
     assert_int_equal(cgww_body_peek(&f->conn, &bytes, false), 3);
     cgww_body_consume(&f->conn, 1);
-    assert_int_equal(cgww_body_read(&f->conn, got, 4), 4);
+    assert_int_equal(cgww_body_read(&f->conn, got, 4, true), 4);
     assert_memory_equal(got, "bcde", 4);
-    assert_int_equal(cgww_body_read(&f->conn, got, 16), 2);
-    assert_int_equal(cgww_body_read(&f->conn, got, 16), 0);
+    assert_int_equal(cgww_body_read(&f->conn, got, 16, true), 2);
+    assert_int_equal(cgww_body_read(&f->conn, got, 16, true), 0);
     assert_int_equal(cgww_body_peek(&f->conn, &bytes, true), 0);
 }
 
@@ -158,7 +158,7 @@ static void test_last_frame_ends_the_body(void **state)
     begin_body(f);
     put_frame(f, CGW_FRAME_BODY, CGW_FRAME_LAST, "abc");
     send_all(f);
-    assert_int_equal(cgww_body_read(&f->conn, got, 16), 3);
+    assert_int_equal(cgww_body_read(&f->conn, got, 16, true), 3);
     assert_int_equal(f->conn.body, CGWW_BODY_ENDED);
 }
 
@@ -173,9 +173,9 @@ static void test_end_of_httpds_direction_breaks_the_body(void **state)
     assert_false(cgww_connection_gone(&f->conn));
     shutdown(f->peer, SHUT_WR);
     assert_true(cgww_connection_gone(&f->conn));
-    assert_int_equal(cgww_body_read(&f->conn, got, 3), 3);
-    assert_int_equal(cgww_body_read(&f->conn, got, 1), -1);
-    assert_int_equal(cgww_body_read(&f->conn, got, 1), -1);
+    assert_int_equal(cgww_body_read(&f->conn, got, 3, true), 3);
+    assert_int_equal(cgww_body_read(&f->conn, got, 1, true), -1);
+    assert_int_equal(cgww_body_read(&f->conn, got, 1, true), -1);
 }
 
 static void test_client_that_ended_its_direction_is_told_before_its_body_is_read(
@@ -189,8 +189,8 @@ static void test_client_that_ended_its_direction_is_told_before_its_body_is_read
     send_all(f);
     shutdown(f->peer, SHUT_WR);
     assert_true(cgww_connection_gone(&f->conn));
-    assert_int_equal(cgww_body_read(&f->conn, got, 16), 3);
-    assert_int_equal(cgww_body_read(&f->conn, got, 16), 0);
+    assert_int_equal(cgww_body_read(&f->conn, got, 16, true), 3);
+    assert_int_equal(cgww_body_read(&f->conn, got, 16, true), 0);
 }
 
 static void test_frame_cut_short_breaks_the_body(void **state)
@@ -202,7 +202,95 @@ static void test_frame_cut_short_breaks_the_body(void **state)
     put_frame(f, CGW_FRAME_BODY, CGW_FRAME_LAST, "abcdef");
     send_bytes(f, CGW_FRAME_HEADER_SIZE + 3);
     shutdown(f->peer, SHUT_WR);
-    assert_int_equal(cgww_body_read(&f->conn, got, 6), -1);
+    assert_int_equal(cgww_body_read(&f->conn, got, 6, true), -1);
+    assert_int_equal(f->conn.body, CGWW_BODY_BROKEN);
+}
+
+#define BODY_SIZE ((size_t)4 << 20)
+
+/* The byte at a position of the body that send_body sends. */
+static uint8_t byte_at(size_t position)
+{
+    return (uint8_t)(position * 2654435761u >> 13);
+}
+
+static size_t next_number(uint32_t *seed, size_t below)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return (*seed >> 8) % below;
+}
+
+/* A body in frames of all sizes, up to some that the socket does not take at once. */
+static void *send_body(void *arg)
+{
+    const struct fixture *f = arg;
+    struct cgw_buf out = {0};
+    uint32_t seed = 7;
+
+    for (size_t sent = 0, n; sent < BODY_SIZE; sent += n) {
+        n = next_number(&seed, next_number(&seed, 4) == 0 ? 300000 : 20000);
+        n = n < BODY_SIZE - sent ? n : BODY_SIZE - sent;
+        out.len = 0;
+        size_t start = cgw_frame_open(&out, CGW_FRAME_BODY,
+                                      sent + n == BODY_SIZE ? CGW_FRAME_LAST : 0);
+        uint8_t *to = cgw_buf_reserve(&out, n);
+        for (size_t i = 0; i < n; i++) {
+            to[i] = byte_at(sent + i);
+        }
+        out.len += n;
+        cgw_frame_close(&out, start);
+        for (size_t gone = 0; gone < out.len;) {
+            ssize_t took = send(f->peer, out.data + gone, out.len - gone, MSG_NOSIGNAL);
+            if (took < 0) {
+                return NULL; /* the reader fails on what is missing */
+            }
+            gone += (size_t)took;
+        }
+    }
+    cgw_buf_free(&out);
+    return NULL;
+}
+
+/* Small reads go through the buffer, large ones past it, and either may begin in the
+ * middle of what the other left. */
+static void test_reads_of_all_sizes_give_the_body(void **state)
+{
+    static const size_t sizes[] = {1, 100, 5000, 16384, 65536, 200000};
+    static uint8_t got[200000];
+    struct fixture *f = *state;
+    pthread_t sender;
+    size_t done = 0;
+    uint32_t seed = 11;
+
+    begin_body(f);
+    assert_int_equal(pthread_create(&sender, NULL, send_body, f), 0);
+    while (f->conn.body == CGWW_BODY_MORE) {
+        size_t n = sizes[next_number(&seed, sizeof(sizes) / sizeof(*sizes))];
+        bool wait = next_number(&seed, 2) == 0;
+        ssize_t len = cgww_body_read(&f->conn, got, n, wait);
+        assert_true(len >= 0 && (size_t)len <= n);
+        assert_true(!wait || (size_t)len == n || f->conn.body == CGWW_BODY_ENDED);
+        for (ssize_t i = 0; i < len; i++) {
+            assert_int_equal(got[i], byte_at(done + (size_t)i));
+        }
+        done += (size_t)len;
+    }
+    assert_int_equal(pthread_join(sender, NULL), 0);
+    assert_int_equal(f->conn.body, CGWW_BODY_ENDED);
+    assert_int_equal(done, BODY_SIZE);
+}
+
+static void test_large_read_of_a_frame_cut_short_breaks_the_body(void **state)
+{
+    static uint8_t got[65536];
+    struct fixture *f = *state;
+
+    begin_body(f);
+    put_frame(f, CGW_FRAME_BODY, CGW_FRAME_LAST, "abcdef");
+    send_bytes(f, CGW_FRAME_HEADER_SIZE + 3);
+    assert_int_equal(cgww_body_read(&f->conn, got, sizeof(got), false), 3);
+    shutdown(f->peer, SHUT_WR);
+    assert_int_equal(cgww_body_read(&f->conn, got, sizeof(got), true), -1);
     assert_int_equal(f->conn.body, CGWW_BODY_BROKEN);
 }
 
@@ -325,6 +413,8 @@ int main(void)
         TEST(
             test_client_that_ended_its_direction_is_told_before_its_body_is_read),
         TEST(test_frame_cut_short_breaks_the_body),
+        TEST(test_reads_of_all_sizes_give_the_body),
+        TEST(test_large_read_of_a_frame_cut_short_breaks_the_body),
         TEST(test_send_reports_a_peer_that_hung_up),
         TEST(test_cut_is_the_last_word),
         TEST(test_cut_in_the_middle_of_a_frame_says_nothing),
