@@ -2,6 +2,8 @@
 """CGatewayRequestTimeout and CGatewayDeadlockTimeout: a request, or a whole process,
 that hangs costs itself alone."""
 
+import fcntl
+import math
 import os
 import re
 import signal
@@ -45,6 +47,36 @@ def runs(marks, path):
 def await_run(marks, path, times=1):
     return until(lambda: len(runs(marks, path)) >= times and runs(marks, path),
                  f"{path} to run")
+
+
+@pytest.fixture(autouse=True)
+def locked_file(httpd, marks):
+    """Until httpd is gone: the processes that wait for it are to be killed."""
+    httpd.locked = open(marks / "locked", "wb")
+    os.chmod(httpd.locked.name, 0o666)
+    fcntl.lockf(httpd.locked, fcntl.LOCK_EX)
+
+
+def processor_time(pid):
+    """Of all its threads, in seconds; endless where it has been killed."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return math.inf
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def await_kept(path, pid):
+    """Until the interpreter lock is kept: by a thread that computes on and on, or one
+    that waits for the file."""
+    if path == "stuck_in_c_loop":
+        before = processor_time(pid)
+        until(lambda: processor_time(pid) > before + 0.3, "the loop to run")
+        return
+    with open("/proc/locks", encoding="utf-8") as locks:
+        until(lambda: locks.seek(0) or re.search(
+            rf"-> POSIX\s+ADVISORY\s+WRITE {pid} ", locks.read()), "the wait")
 
 
 def limit(path, time):
@@ -206,6 +238,7 @@ def test_what_waits_for_the_lock_in_vain_runs_in_another_process(httpd, site, ma
     with httpd.raw() as raw:
         send(raw, "/stuck_in_c_wait", "POST")
         stuck, = await_run(marks, "stuck_in_c_wait")
+        await_kept("stuck_in_c_wait", stuck)
         # the stuck process accepts one more of these
         for number in range(6):
             method = "GET" if body is None else "POST"
@@ -219,8 +252,10 @@ def test_what_waits_for_the_lock_in_vain_runs_in_another_process(httpd, site, ma
 
 def test_what_cannot_be_returned_is_answered_when_its_time_is_over(httpd, site, marks):
     """A body that is streamed is not at hand again."""
-    site(*limit("late", "1s"), *limit("background", "1s"), "CGatewayBodyBuffer 0")
+    worker = site(*limit("late", "1s"), *limit("background", "1s"),
+                  "CGatewayBodyBuffer 0")
     httpd.get("/background")
+    await_kept("background", worker)
     assert httpd.request("/late", "POST", b"body").status == 504
     assert "keeps the interpreter lock" in httpd.log()
     assert runs(marks, "late") == []
@@ -237,6 +272,7 @@ def test_a_process_whose_lock_nobody_gets_is_replaced(httpd, site, marks, path):
     with httpd.raw() as raw:
         send(raw, f"/{path}")
         await_run(marks, path)
+        await_kept(path, old)
         answer = httpd.get("/other")
         assert answer.status == 200 and int(answer.text) != old, "it was returned"
         httpd.wait_log(rf"CGW0441: group 'a\.example'")
@@ -255,6 +291,7 @@ def test_the_other_process_serves_while_one_is_deadlocked(httpd, site, marks):
     with httpd.raw() as raw:
         send(raw, "/stuck_in_c_wait")
         stuck, = await_run(marks, "stuck_in_c_wait")
+        await_kept("stuck_in_c_wait", stuck)
         with Load(httpd, "/", clients=2) as load:
             httpd.wait_log("CGW0261")
             seen = len(load.answers)
