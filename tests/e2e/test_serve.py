@@ -192,6 +192,8 @@ def test_when_it_is_killed_its_processes_end_and_the_next_one_clears_up(place):
     (["hello", "--static", "/s=none"], 2, "is not a directory"),
     (["hello", "--env", "A"], 2, "equals sign"),
     (["hello", "--port", "0"], 2, "1 to 65535"),
+    (["hello", "--host", "192.0.2.77"], 1, "192.0.2.77 is no address of this machine"),
+    (["hello", "--host", "no.such.invalid"], 1, "no.such.invalid is neither an address"),
     (["hello", "--threads", "many"], 1, "CGW0001"),
     (["hello", "--python", "/nowhere"], 1, "CGW0040"),
     (["hello", "--module", "/nowhere.so"], 1, "/nowhere.so"),

@@ -3,6 +3,7 @@
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import pathlib
@@ -31,6 +32,14 @@ PR_SET_PDEATHSIG = 1
 NOISE = re.compile(rb"\[(?:core|mpm_\w+|ssl):notice\]")
 # A terminal shows the time of day.
 DATE = re.compile(rb"^\[\w+ \w+ \d+ (\d\d:\d\d:\d\d)\.\d+ \d+\]")
+# What keeps a port from being had, and what to do.
+PORT_ERRORS = {
+    errno.EADDRINUSE: "port {port} is in use; choose another one with --port",
+    errno.EACCES: "port {port} is only for root here; choose one above 1023 with --port",
+    errno.EADDRNOTAVAIL: "{host} is no address of this machine; name one of its own, or "
+                         "0.0.0.0 for all",
+    socket.EAI_NONAME: "{host} is neither an address nor a name that is known here",
+}
 END_OF_LOG = b"\0\n"
 # Of the environment of whoever starts it, what a worker has of its own.
 OWN = {"HOME", "USER", "LOGNAME", "PWD", "OLDPWD", "SHLVL", "_"}
@@ -235,10 +244,10 @@ class PrivateHttpd:
 
     def start(self):
         """Returns once it accepts connections."""
+        self.check_port()
         self.write_config()
         self.open_log()
         self.check()
-        self.check_port()
         # A session of its own: Ctrl-C reaches this process alone, which then ends
         # httpd in order. If this process is killed, httpd ends all the same.
         libc = ctypes.CDLL(None)
@@ -256,10 +265,17 @@ class PrivateHttpd:
         return host or self.options.host, int(self.options.port)
 
     def check_port(self):
-        with contextlib.suppress(OSError):
-            socket.create_connection(self.address(), 1).close()
-            raise Failed(f"port {self.options.port} is in use; choose another one with "
-                         "--port")
+        host, port = self.options.host, int(self.options.port)
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+            with socket.socket(family, kind) as one:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                one.bind(address)
+        except OSError as error:
+            raise Failed(PORT_ERRORS.get(
+                error.errno, "{host}, port {port}: {error}").format(
+                host=host, port=port, error=error.strerror)) from error
 
     def is_up_or_ended(self):
         if self.process.poll() is not None:
