@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Three nodes in network namespaces of their own behind HAProxy, with the configuration of
-docs/scaling.md: a node leaves, comes back, is killed, is added, and no GET fails."""
+"""Nodes in network namespaces of their own behind HAProxy, or mod_proxy_balancer, with the
+configurations of docs/scaling.md: a node leaves, comes back, is killed, is added, and no
+GET fails."""
 
 import contextlib
 import json
@@ -149,6 +150,27 @@ class Balancer:
         self.process.wait(PATIENCE)
 
 
+class ProxyBalancer:
+    """httpd as docs/scaling.md has it for a load balancer."""
+
+    def __init__(self, nodes, httpd):
+        self.httpd, self.port = httpd, httpd.port
+        page = (ROOT / "docs" / "scaling.md").read_text()
+        text = next(text for text in re.findall(r"```apache\n(.*?)```", page, re.S)
+                    if "BalancerMember" in text)
+        text = text.replace("*:80", f"*:{httpd.port}")
+        for node, address in zip(nodes, ("192.0.2.11", "192.0.2.12")):
+            text = text.replace(f"{address}:80", f"{node.address}:{PORT}")
+        httpd.is_plain = True
+        httpd.load("proxy", "proxy_http", "proxy_balancer", "proxy_hcheck", "slotmem_shm",
+                   "lbmethod_byrequests")
+        httpd.expect_log("AH03324", "AH03325")      # a node is disabled
+        httpd.main(text)
+        httpd.start()
+
+    get = Balancer.get
+
+
 @pytest.fixture
 def nodes():
     made = []
@@ -203,6 +225,28 @@ def test_nodes_leave_come_back_die_and_are_added(nodes, tmp_path):
         assert load.failures == []
     finally:
         balancer.end()
+
+
+def test_mod_proxy_balancer_asks_the_nodes_whether_they_are_ready(nodes, httpd):
+    one, two, _ = nodes
+    for node in (one, two):
+        # The balancer asks by address: its questions end in the first virtual host.
+        node.parts = {"first": f"<VirtualHost *:{PORT}>\nServerName first\n</VirtualHost>",
+                      **node.parts, "ready": "<Location /ready>\n"
+                      "SetHandler cgateway-ready\n</Location>"}
+        node.start()
+        assert Ctl(node)("wait-ready").returncode == 0
+    balancer = ProxyBalancer([one, two], httpd)
+    with Load(balancer, "/") as load:
+        until(lambda: seen(load) == {"node1", "node2"}, "answers of both")
+        for leaves, stays in ((one, two), (two, one)):
+            assert Ctl(leaves)("drain").returncode == 0
+            until(lambda: seen(load) == {stays.name}, f"{leaves.name} to be left alone")
+            leaves.stop()
+            assert seen(load) == {stays.name}
+            leaves.start()
+            until(lambda: leaves.name in seen(load), "its answers")
+    assert load.failures == []
 
 
 # ---- containers: their form ----------------------------------------------------------
