@@ -12,7 +12,7 @@ import threading
 
 import _cgateway
 import cgateway
-from cgateway import _application, _auth, _files, _path, _report, _watch
+from cgateway import _application, _auth, _files, _path, _report, _threads, _watch
 
 CONTROL_FD, LISTEN_FD = 3, 4
 SWITCH_SECONDS = 0.0005
@@ -329,12 +329,8 @@ def _run_thread(settings):
 
 
 def _start_threads(settings):
-    threads = [threading.Thread(target=_run_thread, args=(settings,),
-                                daemon=True, name="cgateway-%d" % number)
-               for number in range(1, settings.threads + 1)]
-    for thread in threads:
-        thread.start()
-    return threads
+    return [_threads.start("cgateway-%d" % number, _run_thread, settings)
+            for number in range(1, settings.threads + 1)]
 
 
 def _await_drain():
@@ -363,8 +359,7 @@ def _prepare_stacks():
 def _start_answering(settings):
     """The thread that the watchdog asks whether it gets the interpreter lock."""
     if settings.deadlock_ms:
-        threading.Thread(target=_cgateway.answer_watchdog, daemon=True,
-                         name="cgateway-watchdog").start()
+        _threads.start("cgateway-watchdog", _cgateway.answer_watchdog)
 
 
 def _serve(settings, application, max_requests, board):

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What libraries do to the process they are imported in, and what a request does to its
+thread."""
+
+import concurrent.futures
+
+from harness import interpreters
+from harness.httpd import until
+
+GEVENT = "gevent==24.11.1"
+
+# /meet waits until four requests are in it: they have four threads of one process.
+PATCHED = """\
+from gevent import monkey
+monkey.patch_all()
+import os, time
+import gevent
+gevent.sleep(0)     # a hub of the import's own, too
+met = []
+
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/meet":
+        met.append(1)
+        while len(met) < 4:
+            time.sleep(0.001)
+    jobs = [gevent.spawn(time.sleep, 0.01) for _ in range(10)]
+    gevent.joinall(jobs)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"%d %d" % (os.getpid(), sum(job.successful() for job in jobs))]
+"""
+
+
+def test_gevents_monkey_patching_leaves_the_threads_alone(httpd):
+    environment = interpreters.venv_for(httpd, GEVENT)
+    app = httpd.app("patched.wsgi", PATCHED)
+    httpd.vhost("a.example", f'CGatewayApplication "{app}"', "CGatewayProcesses 1",
+                f'CGatewayPython "{environment}"', "CGatewayThreads 4")
+    httpd.start()
+    pid, successful = httpd.get("/").text.split()
+    assert successful == "10"
+    with concurrent.futures.ThreadPoolExecutor(4) as clients:
+        answers = list(clients.map(httpd.get, ["/meet"] * 4))
+    assert {answer.text for answer in answers} == {f"{pid} 10"}
+    app.touch()
+    until(lambda: httpd.get("/").text != f"{pid} 10", "the new generation")
+    httpd.wait_log(f"a.example/1 pid {pid} exited with code 0")
