@@ -76,7 +76,9 @@ static void end_line(cgwd_process *proc)
         return;
     }
     add_line(proc, level, text, len);
-    cgwd_log_escape(proc->last_words, sizeof(proc->last_words), text, len);
+    if (cgwd_words_add(&proc->words, text, len)) {
+        cgwd_log_escape(proc->last_words, sizeof(proc->last_words), text, len);
+    }
     cgwd_generation_heard(proc->generation, text, len);
 }
 

@@ -7,6 +7,7 @@
 #include "log.h"
 #include "stall.h"
 #include "supervisor.h"
+#include "words.h"
 
 /* X(symbol, name) */
 #define CGWD_PROCESS_STATES(X)                                                \
@@ -48,6 +49,7 @@ typedef struct cgwd_process {
     int64_t held_since;
     cgwd_timer hold;                /* how long they wait for more */
     char last_words[256];
+    enum cgwd_words words;          /* which ones they are */
     struct cgwd_process *next;      /* in its generation */
 } cgwd_process;
 

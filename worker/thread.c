@@ -3,6 +3,7 @@
 #include "thread.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "cgw_clock.h"
@@ -11,6 +12,7 @@
 
 #define REQUEST_WAIT_MS 10000       /* httpd sends it along with connect */
 #define BUFFER_KEEP ((size_t)256 << 10)
+#define SIGNAL_STACK ((size_t)64 << 10) /* of which a handler touches what it needs */
 
 /* What the wait for a request ends with; the frame is valid for SERVE. */
 struct arrival {
@@ -152,6 +154,34 @@ static void await_arrival(struct cgww_worker *worker, struct cgww_thread *t,
     }
 }
 
+/* A thread that has used up its stack, by recursion in C code, cannot run the handler
+ * that tells where Python was: faulthandler gives such a stack to the main thread
+ * alone. */
+static void give_signal_stack(struct cgww_thread *t)
+{
+    stack_t mine = {.ss_size = SIGNAL_STACK}, other;
+
+    if (sigaltstack(NULL, &other) < 0 || !(other.ss_flags & SS_DISABLE)) {
+        return; /* a sanitizer's */
+    }
+    mine.ss_sp = malloc(SIGNAL_STACK);
+    if (mine.ss_sp && sigaltstack(&mine, NULL) < 0) {
+        free(mine.ss_sp);
+        return;
+    }
+    t->signal_stack = mine.ss_sp;
+}
+
+static void take_signal_stack(struct cgww_thread *t)
+{
+    const stack_t none = {.ss_flags = SS_DISABLE};
+
+    if (t->signal_stack) {
+        sigaltstack(&none, NULL);
+        free(t->signal_stack);
+    }
+}
+
 static void thread_enlist(struct cgww_worker *worker, struct cgww_thread *t)
 {
     unsigned n = atomic_fetch_add(&worker->nthreads, 1);
@@ -180,6 +210,7 @@ static void thread_free(struct cgww_worker *worker, struct cgww_thread *t)
     cgww_connection_destroy(&t->conn);
     cgw_buf_free(&t->out);
     cgw_buf_free(&t->head);
+    take_signal_stack(t);
     free(t);
 }
 
@@ -207,6 +238,7 @@ PyObject *cgww_thread_run(struct cgww_worker *worker)
         return PyErr_NoMemory();
     }
     thread_enlist(worker, t);
+    give_signal_stack(t);
     for (;;) {
         Py_BEGIN_ALLOW_THREADS
         await_arrival(worker, t, &arrival);

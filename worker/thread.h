@@ -18,6 +18,7 @@ struct cgww_thread {
     struct cgww_request *request; /* that it serves, NULL: none */
     unsigned number;            /* of the slot */
     uint64_t body_bytes;        /* sent by the last request */
+    void *signal_stack;         /* NULL: none of ours */
     struct cgww_thread *next;
 };
 

@@ -45,3 +45,33 @@ def test_gevents_monkey_patching_leaves_the_threads_alone(httpd):
     app.touch()
     until(lambda: httpd.get("/").text != f"{pid} 10", "the new generation")
     httpd.wait_log(f"a.example/1 pid {pid} exited with code 0")
+
+
+# glibc takes groups within groups by calling itself, for each of them.
+DEEP = """\
+import ctypes
+
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/c":
+        ctypes.CDLL(None).regcomp(ctypes.create_string_buffer(512), b"(" * 10**6, 1)
+    return application(environ, start_response)
+"""
+
+
+def test_recursion_in_python_is_an_exception(httpd):
+    httpd.wsgi(httpd.app("deep.wsgi", DEEP), "CGatewayProcesses 1")
+    httpd.start()
+    httpd.expect_log("CGW0121")
+    assert httpd.get("/").status == 500
+    httpd.wait_log("RecursionError")
+    assert "CGW0213" not in httpd.log()
+
+
+def test_recursion_in_c_is_a_crash_that_tells_where_python_was(httpd):
+    httpd.wsgi(httpd.app("deep.wsgi", DEEP), "CGatewayProcesses 1")
+    httpd.start()
+    httpd.expect_log("CGW0133", "CGW0213", "Fatal Python error")
+    assert httpd.request("/c", "POST", b"").status == 502
+    httpd.wait_log("Fatal Python error: Segmentation fault")
+    httpd.wait_log(r'CGW0213.* Last words:   File ".*deep.wsgi", line 6 in application$')
