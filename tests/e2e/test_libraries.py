@@ -74,4 +74,5 @@ def test_recursion_in_c_is_a_crash_that_tells_where_python_was(httpd):
     httpd.expect_log("CGW0133", "CGW0213", "Fatal Python error")
     assert httpd.request("/c", "POST", b"").status == 502
     httpd.wait_log("Fatal Python error: Segmentation fault")
-    httpd.wait_log(r'CGW0213.* Last words:   File ".*deep.wsgi", line 6 in application$')
+    httpd.wait_log(r'deep.wsgi", line 6 in application')
+    assert "(none)" not in httpd.wait_log("CGW0213.*")[0]     # a sanitizer adds its own
