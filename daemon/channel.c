@@ -43,7 +43,7 @@ static const char *failure_name(uint64_t failure)
 {
     switch (failure) {
     case CGW_START_IMPORT: return "importing the application failed";
-    case CGW_START_CALLABLE: return "the application callable was not found";
+    case CGW_START_CALLABLE: return "there is no such application callable";
     case CGW_START_INTERPRETER: return "the interpreter cannot be used";
     default: return "it could not start";
     }

@@ -93,7 +93,8 @@ static const char *set_application(const setting *s)
     if (!cgwm_is_application(s->argv[0])) {
         return apr_psprintf(s->p, CGW_LOGNO(0005) "%s '%s' names no application. "
             "Write a module (shop.wsgi), a module and its application callable "
-            "(shop.wsgi:application) or the path, with a '/', of a .wsgi file.",
+            "(shop.wsgi:application) or the path, with a '/', of a .wsgi file. A "
+            "function that makes the application is called in such a file.",
             s->name, s->argv[0]);
     }
     *s->string = s->argv[0];

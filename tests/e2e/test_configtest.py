@@ -330,6 +330,7 @@ def test_groups_that_watch_other_files_do_not_merge(config, one, other):
     ("CGatewayBodyBuffer 1K much", "CGW0004", ["temporary file"]),
     ("CGatewayApplication shop-wsgi", "CGW0005", ["module", ".wsgi file"]),
     ("CGatewayApplication /srv/shop/", "CGW0005", ["path"]),
+    ("CGatewayApplication shop:create_app()", "CGW0005", ["makes the application"]),
     ("CGatewaySettings shop/settings.py", "CGW0006", ["shop.settings"]),
     ("CGatewayEnv A=1", "CGW0007", ["two words, without '='"]),
     ("CGatewayEnv 1A x", "CGW0007", ["digit"]),

@@ -120,6 +120,46 @@ def test_missing_callable(tmp_path):
     assert "CGatewayApplication app:callable" in log and "(it has app)" in log
 
 
+@pytest.mark.parametrize("definition, words", [
+    ("def application(): pass", "if it makes one"),
+    ("def application(config): pass", "if it makes one"),
+    ("def application(config, *, debug, **more): pass", "if it makes one"),
+    ("class Site:\n    def __call__(self): pass\napplication = Site()", "if it makes one"),
+    ("async def application(scope, receive, send): pass", "a2wsgi"),
+    ("class Site:\n    async def __call__(self, scope, receive, send): pass\n"
+     "application = Site()", "a2wsgi")])
+def test_callable_that_fails_with_every_request(tmp_path, definition, words):
+    (tmp_path / "app.py").write_text(definition)
+    kind, log = refused("app", [str(tmp_path)])
+    assert kind == CALLABLE and words in log
+
+
+@pytest.mark.parametrize("definition", [
+    "def application(e, s, more=1): pass", "def application(*both): pass",
+    "def application(e, *others, more=1): pass", "def application(e, s=None): pass",
+    "class application:\n    def __init__(self, e, s): pass",
+    "class Site:\n    def __call__(*all): pass\napplication = Site()",
+    "class Site:\n    @staticmethod\n    def __call__(e, s): pass\napplication = Site()",
+    "class Site:\n    def wsgi(self, e, s): pass\napplication = Site().wsgi",
+    "import functools\n"
+    "@functools.wraps(lambda request: None)\ndef application(*both): pass",
+    "import functools\n"
+    "application = functools.partial(lambda site, e, s: None, 'shop')",
+    "import unittest.mock\napplication = unittest.mock.Mock()"])
+def test_callables_of_all_kinds(tmp_path, definition):
+    (tmp_path / "app.py").write_text(definition)
+    g = h.Group("app", [str(tmp_path)])
+    kind, _ = g.launch()
+    assert kind == h.READY, g.log()
+    assert g.stop() == 0
+
+
+def test_file_without_its_path(tmp_path):
+    (tmp_path / "app.py").write_text("def application(e, s): pass")
+    kind, log = refused("app.py", [str(tmp_path)])
+    assert kind == IMPORT and "a file is written with its path" in log
+
+
 def test_missing_file(tmp_path):
     kind, log = refused(str(tmp_path / "x.wsgi"), [])
     assert kind == IMPORT and "does not exist" in log

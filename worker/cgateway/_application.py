@@ -12,6 +12,7 @@ from cgateway import _watch
 
 START_IMPORT, START_CALLABLE = 1, 2
 DEFAULT_CALLABLE = "application"
+_VARARGS, _COROUTINE, _ASYNC_GENERATOR = 0x04, 0x80, 0x200  # inspect.CO_*
 _NAMES = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z", re.ASCII)
 
 
@@ -84,9 +85,11 @@ def _covers(missing, wanted):
 def _remedy_not_found(error, target):
     settings = os.environ.get("DJANGO_SETTINGS_MODULE", "")
     if _covers(error.name, target):
+        is_like_a_file = target.endswith((".py", ".wsgi"))
         return ("module %r was not found; add the directory that holds it to "
-                "CGatewayPath, or correct CGatewayApplication (sys.path: %s)"
-                % (error.name, ", ".join(sys.path)))
+                "CGatewayPath, or correct CGatewayApplication%s (sys.path: %s)"
+                % (error.name, ", where a file is written with its path, as in "
+                   "/srv/" + target if is_like_a_file else "", ", ".join(sys.path)))
     if _covers(error.name, settings):
         return ("module %r of the settings %r was not found; correct "
                 "CGatewaySettings, or add the directory that holds it to "
@@ -147,6 +150,47 @@ def _missing(module, target, name):
             "%s:callable" % (target, name, hint, target))
 
 
+# ---- what every request would fail by ---------------------------------------
+
+def _function_of(found):
+    """(the Python function that a call runs, how many arguments it has besides the
+    call's); (None, 0) where that cannot be told."""
+    kind = type(found)
+    if kind is type(split):
+        return found, 0
+    for base in kind.__mro__:
+        if "__call__" in vars(base):
+            function = vars(base)["__call__"]
+            return (function, 1) if type(function) is type(split) else (None, 0)
+    return None, 0
+
+
+def _takes_two(function, besides):
+    code = function.__code__
+    most = code.co_argcount - besides
+    least = most - len(function.__defaults__ or ())
+    by_name = code.co_kwonlyargcount - len(function.__kwdefaults__ or ())
+    return (least <= 2 and by_name == 0
+            and (most >= 2 or bool(code.co_flags & _VARARGS)))
+
+
+def _check_call(found, application):
+    """Every request would fail, so the former code had better go on serving."""
+    function, besides = _function_of(found)
+    if function is None:
+        return
+    if function.__code__.co_flags & (_COROUTINE | _ASYNC_GENERATOR):
+        raise StartFailure(START_CALLABLE, (
+            "%s is asynchronous, which an ASGI server serves, and no WSGI application; "
+            "wrap it in a .wsgi file, for example by a2wsgi.ASGIMiddleware"
+            % application))
+    if not _takes_two(function, besides):
+        raise StartFailure(START_CALLABLE, (
+            "%s cannot be called with (environ, start_response), so it is no application "
+            "callable; if it makes one, name a .wsgi file that calls it, with the line "
+            "application = ...()" % application))
+
+
 # ---- what Django would import with the first request --------------------------
 
 def _is_django(application):
@@ -182,6 +226,7 @@ def load(application):
         found = getattr(found, part, None)
     if not callable(found):
         raise StartFailure(START_CALLABLE, _missing(module, target, name))
+    _check_call(found, application)
     if _is_django(found):
         _import_urls()
     return found
