@@ -4,9 +4,11 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +22,7 @@
 #include "http_log.h"
 #include "http_main.h"
 #include "ap_mpm.h"
+#include "mpm_common.h"
 #include "unixd.h"
 
 #include "cgw_control.h"
@@ -37,6 +40,8 @@ APLOG_USE_MODULE(cgateway);
  * structs below and those of rundir.c. */
 #define LAYOUT 1
 #define FORMER_MAX 16
+/* How long httpd's parent waits for the end of a supervisor that it has killed. */
+#define END_MS 1000
 
 /* What httpd's parent keeps while its configuration and this very module are
  * unloaded and loaded again, perhaps in another version. Strings live in the
@@ -124,13 +129,40 @@ static void close_control(supervisor *sup)
     }
 }
 
+/* With more of them httpd's parent wonders. */
+static void let_end(supervisor *sup, pid_t pid)
+{
+    for (int i = 0; i < FORMER_MAX; i++) {
+        if (!sup->former[i]) {
+            sup->former[i] = pid;
+            return;
+        }
+    }
+}
+
+/* One that was killed ends at once; unless it hangs in the kernel, or a debugger
+ * keeps it: nobody would serve as long as httpd's parent waits. */
+static void await_end(supervisor *sup, pid_t pid)
+{
+    struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, pid, 0),
+                         .events = POLLIN};
+
+    if (end.fd >= 0) {
+        poll(&end, 1, END_MS);
+        close(end.fd);
+    }
+    if (waitpid(pid, NULL, WNOHANG) == 0) {
+        let_end(sup, pid);
+    }
+}
+
 /* Ends a supervisor that does not answer; it is our child. */
 static void discard_supervisor(supervisor *sup)
 {
     /* first: at the end of its channel it would remove the sockets */
     if (sup->pid > 0) {
         kill(sup->pid, SIGKILL);
-        waitpid(sup->pid, NULL, 0);
+        await_end(sup, sup->pid);
         sup->pid = 0;
     }
     close_control(sup);
@@ -279,17 +311,6 @@ static void watch_former(supervisor *sup, apr_pool_t *pconf)
     }
 }
 
-/* With more of them httpd's parent wonders. */
-static void let_end(supervisor *sup, pid_t pid)
-{
-    for (int i = 0; i < FORMER_MAX; i++) {
-        if (!sup->former[i]) {
-            sup->former[i] = pid;
-            return;
-        }
-    }
-}
-
 /* Starts one, beside the predecessor where there is one, and gives it the
  * configuration. */
 static apr_status_t start_and_configure(supervisor *sup, server_rec *s,
@@ -374,6 +395,7 @@ static apr_status_t configure(supervisor *sup, server_rec *s, int commit,
         return replace_supervisor(sup, s, groups, commit, elsewhere, ptemp);
     }
     if (sup->pid > 0) {
+        kill(sup->pid, SIGCONT); /* nobody serves while its answer is awaited */
         rv = send_config(sup, s, groups, commit, ptemp);
         if (rv == APR_SUCCESS) {
             return rv;
@@ -399,13 +421,22 @@ static int is_stopping(void)
     return state == AP_MPMQ_STOPPING;
 }
 
+static void start_again(supervisor *sup, server_rec *s)
+{
+    apr_pool_t *ptemp;
+
+    apr_pool_create(&ptemp, sup->pool);
+    configure(sup, s, CGW_COMMIT_GRACEFUL, 0, ptemp);
+    apr_pool_destroy(ptemp);
+    watch(sup, s->process->pconf);
+}
+
 /* httpd's parent calls this when the supervisor has died, and when the
  * configuration that it was registered for ends. */
 static void maintain(int reason, void *data, apr_wait_t status)
 {
     supervisor *sup = data;
     server_rec *s = ap_server_conf;
-    apr_pool_t *ptemp;
 
     if (reason != APR_OC_REASON_DEATH && reason != APR_OC_REASON_LOST) {
         return;
@@ -422,10 +453,21 @@ static void maintain(int reason, void *data, apr_wait_t status)
                  (long)sup->pid, WIFSIGNALED(status) ? "signal" : "exit code",
                  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     sup->pid = 0;
-    apr_pool_create(&ptemp, sup->pool);
-    configure(sup, s, CGW_COMMIT_GRACEFUL, 0, ptemp);
-    apr_pool_destroy(ptemp);
-    watch(sup, s->process->pconf);
+    start_again(sup, s);
+}
+
+/* httpd's parent looks every ten seconds: one that could not be started, for want of
+ * processes or memory, may be by now. */
+static int retry(apr_pool_t *p, server_rec *s)
+{
+    supervisor *sup = ap_retained_data_get(RETAINED_KEY);
+
+    (void)p;
+    if (sup && sup->layout == LAYOUT && sup->pid == 0 && sup->rundir
+        && apr_hash_count(cgwm_server_conf_get(s)->groups) > 0 && !is_stopping()) {
+        start_again(sup, s);
+    }
+    return DECLINED;
 }
 
 static void watch(supervisor *sup, apr_pool_t *pconf)
@@ -552,5 +594,6 @@ void cgwm_supervisor_register_hooks(apr_pool_t *p)
 {
     (void)p;
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_monitor(retry, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
 }

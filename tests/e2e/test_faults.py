@@ -3,7 +3,7 @@
 else notices."""
 
 import contextlib
-import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -284,19 +284,65 @@ def test_a_killed_supervisor_costs_nothing(httpd, site, marks):
     assert running.failures() == []
 
 
-def test_a_stopped_supervisor_costs_nothing_and_is_replaced_at_graceful(httpd, site):
-    """httpd's parent waits for it for ten seconds before it starts its new children,
-    which may be busy then: connections wait."""
-    httpd.expect_log("CGW0102", "CGW0104", "AH00161", "AH00484", "AH10159")
-    site()
+def test_a_stopped_supervisor_costs_nothing_and_goes_on_at_graceful(httpd, site):
+    """httpd's parent has it run again; waiting for it would mean that nobody serves
+    meanwhile."""
+    old = site()
     former = httpd.supervisor()
     with load(httpd) as running:
         os.kill(former, signal.SIGSTOP)
+        until(lambda: is_stopped(former), "it to stop")
         seen = len(running.outcomes)
         until(lambda: len(running.outcomes) > seen + 100, "the load meanwhile")
         httpd.graceful()
-        until(lambda: httpd.supervisor() not in (None, former), "another supervisor")
+        replaced(httpd, old)
     assert [o for o in running.failures() if o.error != "stale"] == []
+    assert httpd.supervisor() == former
+
+
+@contextlib.contextmanager
+def held_by_a_debugger(pid):
+    """As by gdb at its prompt: it does not run, nor is its parent told when it ends."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    attach, detach = 16, 17
+    assert libc.ptrace(attach, pid, 0, 0) == 0, os.strerror(ctypes.get_errno())
+    os.waitpid(pid, os.WUNTRACED)
+    try:
+        yield
+    finally:
+        libc.ptrace(detach, pid, 0, 0)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+
+
+def test_a_supervisor_that_cannot_run_is_replaced_at_graceful(httpd, site):
+    """httpd's parent waits for its answer for ten seconds before it starts its new
+    children, which may be busy then: connections wait. It does not wait for its end:
+    one in a debugger's hands, or that hangs in the kernel, is not reaped."""
+    httpd.expect_log("CGW0102", "CGW0104", "AH00161", "AH00286", "AH00484", "AH10159")
+    site()
+    former = httpd.supervisor()
+    with load(httpd) as running, held_by_a_debugger(former):
+        httpd.graceful()
+        until(lambda: httpd.supervisor() not in (None, former), "another supervisor")
+        seen = len(running.outcomes)
+        until(lambda: len(running.outcomes) > seen + 100, "the load behind")
+    assert [o for o in running.failures() if o.error != "stale"] == []
+    until(lambda: not os.path.exists(f"/proc/{former}"), "it to be reaped")
+
+
+def test_a_supervisor_that_cannot_be_started_is_tried_again(httpd, site):
+    """For want of processes or memory, say; requests wait as long."""
+    httpd.expect_log("CGW0104", "CGW0101", "CGW0213")
+    old = site()
+    program = httpd.root / "modules" / "cgateway" / "cgatewayd"
+    with load(httpd, rate=5) as running:    # fewer than may wait
+        program.rename(program.with_name("moved"))
+        os.kill(httpd.supervisor(), signal.SIGKILL)
+        httpd.wait_log("CGW0101", "main")
+        program.with_name("moved").rename(program)
+        replaced(httpd, old)
+    assert running.failures() == []
 
 
 # ---- httpd -------------------------------------------------------------------------------

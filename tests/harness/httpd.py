@@ -86,8 +86,8 @@ VHOST = """\
 
 
 # A client that has no processor for five seconds, httpd's default, keeps its connection
-# all the same. A child of prefork would wait so long for it at a graceful restart.
-KEPT = "" if MPM == "prefork" else "KeepAliveTimeout 300"
+# all the same. Elsewhere than in event it would hold a thread, or a whole child, so long.
+KEPT = "KeepAliveTimeout 300" if MPM == "event" else ""
 
 
 class Timeout(AssertionError):
