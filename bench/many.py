@@ -45,6 +45,9 @@ class Server:
         self.sites = sites
         self.with_gateway = with_gateway
         self.httpd = Httpd()
+        # as `make install` leaves it
+        subprocess.run([PYTHON, "-m", "compileall", "-q", self.httpd.root / "modules"],
+                       check=True)
         # what a busy machine's httpd forks and maps is not the question here
         self.httpd.main("StartServers 1\nMinSpareThreads 1\nMaxSpareThreads 33\n"
                         "LogLevel notice\n")

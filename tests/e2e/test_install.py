@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make install` and `make uninstall`."""
 
+import marshal
 import os
 import pathlib
 import subprocess
@@ -38,6 +39,17 @@ def check_programs(root, installed):
     assert os.readlink(f"{root}{site}/cgateway") == f"{private_httpd.find_modules()}/cgateway/cgateway"
 
 
+def check_bytecode(root):
+    """No worker has to compile its package: what is there is of the files, and knows
+    them by the path that they will have."""
+    package = f"{private_httpd.find_modules()}/cgateway/cgateway"
+    for source in pathlib.Path(f"{root}{package}").rglob("*.py"):
+        compiled, = source.parent.glob(f"__pycache__/{source.stem}.*.pyc")
+        content = compiled.read_bytes()
+        assert int.from_bytes(content[8:12], "little") == int(source.stat().st_mtime)
+        assert f"{root}{marshal.loads(content[16:]).co_filename}" == str(source)
+
+
 def test_install_puts_everything_below_destdir_and_uninstall_takes_it_away(tmp_path):
     make("install", tmp_path)
     modules = str(private_httpd.find_modules())[1:]
@@ -50,6 +62,7 @@ def test_install_puts_everything_below_destdir_and_uninstall_takes_it_away(tmp_p
     assert any(name.endswith("/man8/cgatewayctl.8") for name in installed)
     assert f"{modules}/cgateway/cgateway/django/management/commands/runcgateway.py" in \
         installed
+    check_bytecode(tmp_path)
     check_programs(tmp_path, installed)
     assert any(name.endswith("/bash-completion/completions/cgatewayctl")
                for name in installed)
