@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/landlock.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -49,11 +48,9 @@ static void add_list(apr_array_header_t *rules, const apr_array_header_t *paths,
     }
 }
 
-/* "/opt/python" for "/opt/python/bin/python3"; NULL where that is the root. */
-static const char *prefix_of(const char *file, apr_pool_t *p)
+/* The length of "/opt/python" in "/opt/python/bin/python3"; 0: that is the root. */
+static size_t prefix_of(const char *file, size_t len)
 {
-    size_t len = strlen(file);
-
     for (int up = 0; up < 2; up++) {
         while (len && file[len - 1] != '/') {
             len--;
@@ -62,24 +59,19 @@ static const char *prefix_of(const char *file, apr_pool_t *p)
             len--;
         }
     }
-    return len ? apr_pstrmemdup(p, file, len) : NULL;
+    return len;
 }
 
 static void add_interpreter(apr_array_header_t *rules, const cgw_spec *spec,
                             apr_pool_t *p)
 {
-    char real[PATH_MAX];
-    const char *prefix = prefix_of(spec->python, p);
+    size_t len = prefix_of(spec->python, strlen(spec->python));
 
-    if (prefix) {
-        add(rules, prefix, 0, 0);
+    if (len) {
+        add(rules, apr_pstrmemdup(p, spec->python, len), 0, 0);
     }
-    if (!spec->chroot && realpath(spec->python, real)) {
-        prefix = prefix_of(real, p);
-        if (prefix) {
-            add(rules, prefix, 0, 0);
-        }
-    }
+    APR_ARRAY_PUSH(rules, cgwd_landlock_rule) =
+        (cgwd_landlock_rule){.path = spec->python, .is_program = 1};
 }
 
 /* Where the code is, and what every Python and its libraries read. */
@@ -149,11 +141,52 @@ static __u64 handled(const cgw_spec *spec, int abi)
     return access;
 }
 
+/* The path of an open file, as the kernel has it; its length, 0 where there is none. */
+static size_t path_of(int fd, char *path, size_t size)
+{
+    char link[32] = "/proc/self/fd/";
+    size_t digits = 1, at = strlen(link);
+    ssize_t n;
+
+    for (int rest = fd; rest >= 10; rest /= 10) {
+        digits++;
+    }
+    for (int rest = fd; digits > 0; rest /= 10) {
+        link[at + --digits] = (char)('0' + rest % 10);
+    }
+    n = readlink(link, path, size);
+    return n > 0 && (size_t)n < size ? (size_t)n : 0;
+}
+
+/* Links are followed here, not in the supervisor: a file system of the group's need
+ * never answer. */
+static int open_prefix(const char *program)
+{
+    char path[PATH_MAX];
+    int fd = open(program, O_PATH | O_CLOEXEC);
+    size_t len;
+
+    if (fd < 0) {
+        return -1;
+    }
+    len = path_of(fd, path, sizeof(path));
+    len = prefix_of(path, len);
+    close(fd);
+    path[len] = '\0';
+    return len ? open(path, O_PATH | O_CLOEXEC) : -1;
+}
+
+static int open_path(const cgwd_landlock_rule *rule)
+{
+    return rule->is_program ? open_prefix(rule->path)
+                            : open(rule->path, O_PATH | O_CLOEXEC);
+}
+
 static int add_rule(int ruleset, const cgwd_landlock_rule *rule, __u64 access)
 {
     struct landlock_path_beneath_attr attr = {
         .allowed_access = access & (rule->write ? READING | WRITING : READING),
-        .parent_fd = open(rule->path, O_PATH | O_CLOEXEC),
+        .parent_fd = open_path(rule),
     };
     struct stat st;
     int rv = 0;

@@ -12,6 +12,7 @@ typedef struct cgwd_landlock_rule {
     const char *path;
     int write;              /* else read and execute */
     int needed;             /* it is configured: an error where it is missing */
+    int is_program;         /* not the path: the prefix of what links lead to there */
 } cgwd_landlock_rule;
 
 /* The rules of a group, those that every Python needs among them, into pool p.

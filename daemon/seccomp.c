@@ -32,6 +32,9 @@ static const int refused[] = {
     SYS_open_tree, SYS_move_mount, SYS_fsopen, SYS_fsconfig, SYS_fsmount,
     SYS_fspick, SYS_mount_setattr, SYS_open_by_handle_at, SYS_name_to_handle_at,
     SYS_quotactl, SYS_quotactl_fd, SYS_fanotify_init,
+#ifdef SYS_open_tree_attr
+    SYS_open_tree_attr,
+#endif
     /* other processes' memory and descriptors */
     SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp,
     SYS_pidfd_getfd,
@@ -57,6 +60,9 @@ static const int refused[] = {
 static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 
 #define FAMILIES (sizeof(families) / sizeof(families[0]))
+
+/* The kernel makes a socket of any family before it finds that it has no pairs. */
+static const int pair_families[] = {AF_UNIX};
 
 #ifdef NATIVE_ARCH
 
@@ -121,12 +127,14 @@ static void check_clone(struct filter *f)
     answer(f, SECCOMP_RET_ALLOW);
 }
 
-static void check_socket(struct filter *f)
+/* The call makes sockets of these families only. */
+static void check_families(struct filter *f, unsigned call, const int *allowed,
+                           size_t n)
 {
-    put(f, BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 2 * FAMILIES + 2);
+    put(f, BPF_JMP | BPF_JEQ | BPF_K, call, 0, (unsigned)(2 * n + 2));
     load(f, FIRST_ARGUMENT);
-    for (size_t i = 0; i < FAMILIES; i++) {
-        skip_unless_equal(f, (unsigned)families[i]);
+    for (size_t i = 0; i < n; i++) {
+        skip_unless_equal(f, (unsigned)allowed[i]);
         answer(f, SECCOMP_RET_ALLOW);
     }
     fail(f, EAFNOSUPPORT);
@@ -143,7 +151,8 @@ int cgwd_seccomp_apply(void)
         fail(&f, EPERM);
     }
     check_clone(&f);
-    check_socket(&f);
+    check_families(&f, SYS_socket, families, FAMILIES);
+    check_families(&f, SYS_socketpair, pair_families, 1);
     answer(&f, SECCOMP_RET_ALLOW);
     program.len = f.len;
     program.filter = f.code;

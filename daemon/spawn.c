@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <sched.h>
@@ -180,6 +181,18 @@ static void confine(const cgw_spec *spec, int ruleset)
     }
 }
 
+/* Those that a change of the user leaves: inheritable ones, and all of them where
+ * there is none. Giving up needs no right. */
+static void give_up_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+    if (syscall(SYS_capset, &header, none) < 0) {
+        give_up("giving up capabilities", NULL);
+    }
+}
+
 /* What no program that the process starts can ever have again. Without the
  * right to, as in some containers, no_new_privs alone sees to it. */
 static void drop_capabilities(void)
@@ -246,6 +259,7 @@ _Noreturn static void child(const cgwd_spawn *spawn, const struct plan *plan)
     ruleset = open_landlock(spec, plan);
     drop_capabilities();
     become_user(spec, plan);
+    give_up_capabilities();
     leave_session_keyring();
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
         give_up("giving up privileges", NULL);

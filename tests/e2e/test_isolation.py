@@ -119,6 +119,18 @@ def test_a_worker_has_no_privileges_and_its_own_session(httpd, two_users):
     assert len(sessions) == 4
 
 
+def test_capabilities_that_httpd_can_hand_on_are_not_the_group_s(httpd, as_root):
+    """Inheritable ones, as container engines gave them, survive a change of the user."""
+    command = httpd.command
+    httpd.command = lambda *words: (c := command(*words)) | {
+        "args": ["setpriv", "--inh-caps=+net_bind_service,+chown", *c["args"]]}
+    httpd.wsgi("hostile.wsgi", "CGatewayUser games")
+    httpd.start()
+    status = run(httpd, STATUS)
+    for name in ("CapInh", "CapPrm", "CapEff", "CapAmb", "CapBnd"):
+        assert int(status[name], 16) == 0, name
+
+
 KEYS = """
 import ctypes, os
 libc = ctypes.CDLL(None, use_errno=True)

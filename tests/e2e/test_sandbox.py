@@ -65,6 +65,17 @@ def test_sockets_of_odd_families_are_refused(httpd, filtered, family):
     assert run(httpd, source) == "EAFNOSUPPORT"
 
 
+def test_pairs_of_sockets_are_unix_s_alone(httpd, filtered):
+    """The kernel makes one of any family, and loads its module, before it finds that
+    there are no pairs of it."""
+    source = ("import socket, errno\nresult = []\n"
+              "for family in (socket.AF_VSOCK, socket.AF_INET, socket.AF_TIPC):\n"
+              "    try:\n        socket.socketpair(family, socket.SOCK_STREAM)\n"
+              "    except OSError as error:\n"
+              "        result.append(errno.errorcode[error.errno])\n")
+    assert run(httpd, source) == ["EAFNOSUPPORT"] * 3
+
+
 WORK = """
 import asyncio, concurrent.futures, multiprocessing, os, socket, sqlite3, ssl, subprocess, tempfile, threading
 async def page():
@@ -140,6 +151,21 @@ def test_only_what_is_allowed_is_read(httpd, own):
     assert run(httpd, f"import os\nos.listdir({str(mine)!r})") == "PermissionError"
     assert run(httpd, reads("/etc/passwd")) == "read", "what Python itself needs"
     assert run(httpd, writes(other / "new")) == "written", "writing is not confined"
+
+
+def test_an_interpreter_behind_a_link_can_be_run(httpd, own):
+    """As of an environment whose interpreter lies elsewhere."""
+    mine, _ = own
+    for name in ("real/bin", "environment/bin"):
+        httpd.mkdir(name)
+    shutil.copy(PYTHON, httpd.root / "real/bin/python3")
+    link = httpd.root / "environment/bin/python3"
+    link.symlink_to("../../real/bin/python3")
+    httpd.vhost("a.example", f'CGatewayApplication "{httpd.app("hostile.wsgi")}"',
+                f'CGatewayPython "{link}"', f'CGatewayAllowRead "{mine}"')
+    httpd.start()
+    assert run(httpd, reads(httpd.root / "real/bin/python3")) == "read"
+    assert run(httpd, f"import os\nos.listdir({str(httpd.root)!r})") == "PermissionError"
 
 
 def test_what_is_missing_at_the_start_is_said(httpd, own):
