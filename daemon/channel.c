@@ -129,10 +129,34 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg,
     }
 }
 
+/* The template's own, mostly, in place of the worker that it should have forked;
+ * whose channel it is, is gone with it. */
+static void reject_stranger(cgwd_process *proc, pid_t pid)
+{
+    const cgwd_generation *gen = proc->generation;
+    cgwd_process *known = apr_hash_get(proc->sup->processes, &pid, sizeof(pid));
+
+    if (known && known->generation == gen) {
+        distrust(known, "speaks for another process");
+    }
+    else {
+        cgwd_log(gen->group->log, CGWD_ERROR, CGW_LOGNO(0210)
+                 "%s: pid %ld speaks for a worker that it is not; nobody listens to "
+                 "it", gen->group->name, (long)pid);
+    }
+    proc->killed = 1; /* nothing more is to be said of it */
+    cgwd_process_fell_silent(proc);
+}
+
 static void check_sender(cgwd_process *proc, const struct cgw_message *msg,
                          const int *fds, pid_t pid)
 {
-    if (!proc->pid && pid > 0 && !cgwd_process_introduce(proc, pid)) {
+    int rv = !proc->pid && pid > 0 ? cgwd_process_introduce(proc, pid) : 0;
+
+    if (rv == EPERM) {
+        reject_stranger(proc, pid);
+    }
+    if (rv) {
         return;
     }
     if (pid != proc->pid) {

@@ -13,6 +13,7 @@
 #include "cgw_log.h"
 #include "channel.h"
 #include "check.h"
+#include "child.h"
 #include "group.h"
 #include "jitter.h"
 #include "obituary.h"
@@ -99,16 +100,9 @@ void cgwd_process_leave(cgwd_process *proc, const char *why)
 
 /* ---- the end of one ----------------------------------------------------- */
 
-static int is_our_child(pid_t pid)
-{
-    siginfo_t info;
-
-    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
-}
-
 void cgwd_process_stop(cgwd_process *proc)
 {
-    if (proc->pid > 0 && is_our_child(proc->pid)) {
+    if (proc->pid > 0 && cgwd_child_is(proc->pid)) {
         proc->killed = 1;
         kill(proc->pid, SIGSTOP);
     }
@@ -116,7 +110,7 @@ void cgwd_process_stop(cgwd_process *proc)
 
 void cgwd_process_kill(cgwd_process *proc)
 {
-    if (proc->pid > 0 && is_our_child(proc->pid)) {
+    if (proc->pid > 0 && cgwd_child_is(proc->pid)) {
         proc->killed = 1;
         kill(proc->pid, SIGKILL);
         kill(-proc->pid, SIGKILL); /* its session's first group */
@@ -286,21 +280,35 @@ cgwd_process *cgwd_process_create(cgwd_generation *gen,
     return proc;
 }
 
-int cgwd_process_introduce(cgwd_process *proc, pid_t pid)
+/* Whether it was reaped before it was known. */
+static int was_reaped(cgwd_supervisor *sup, pid_t pid, int *status)
 {
-    cgwd_supervisor *sup = proc->sup;
-
-    proc->pid = pid;
-    apr_hash_set(sup->processes, &proc->pid, sizeof(proc->pid), proc);
     for (unsigned i = 0; i < CGWD_STRAYS; i++) {
         struct cgwd_stray *stray = &sup->strays[i];
         if (stray->pid == pid && kill(pid, 0) < 0 && errno == ESRCH) {
             stray->pid = 0;
-            cgwd_process_reaped(sup, pid, stray->status);
-            return 0;
+            *status = stray->status;
+            return 1;
         }
     }
-    return 1;
+    return 0;
+}
+
+int cgwd_process_introduce(cgwd_process *proc, pid_t pid)
+{
+    cgwd_supervisor *sup = proc->sup;
+    int status, reaped = was_reaped(sup, pid, &status);
+
+    if (!reaped && !cgwd_child_is_new(sup, pid)) {
+        return EPERM;
+    }
+    proc->pid = pid;
+    apr_hash_set(sup->processes, &proc->pid, sizeof(proc->pid), proc);
+    if (reaped) {
+        cgwd_process_reaped(sup, pid, status);
+        return ESRCH;
+    }
+    return 0;
 }
 
 /* ---- orders ------------------------------------------------------------- */

@@ -62,8 +62,9 @@ void cgwd_process_set_state(cgwd_process *proc, enum cgwd_process_state state,
 cgwd_process *cgwd_process_create(struct cgwd_generation *gen,
                                   enum cgwd_process_state state, pid_t pid,
                                   int control, int output);
-/* A forked worker's pid is known now. Returns 0 where it has been reaped
- * already; proc is then gone. */
+/* A forked worker's pid is known now. 0 or an errno: ESRCH where it has been reaped
+ * already, and proc is gone; EPERM where it cannot be one: it is no child of the
+ * supervisor's, or is known as another process. */
 int cgwd_process_introduce(cgwd_process *proc, pid_t pid);
 /* It will say nothing more at its control channel; it is killed if it still runs.
  * proc may be gone. */

@@ -20,6 +20,8 @@
 #include "thread.h"
 #include "worker.h"
 
+#define ADOPTION_US 50
+
 struct cgww_worker *cgww_worker_of(PyObject *module)
 {
     return PyModule_GetState(module);
@@ -332,18 +334,27 @@ static PyObject *module_name_process(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* The supervisor takes nobody for a worker who is not its child. */
+static void await_adoption(pid_t parent)
+{
+    while (getppid() == parent) {
+        usleep(ADOPTION_US);
+    }
+}
+
 /* The process that forks again, so that the worker is the supervisor's child.
  * What the application has registered for forks runs once for each worker, as
  * it would for a single fork; what it has for the parent does not run here,
  * since this process ends. */
 static int fork_again(void)
 {
-    pid_t pid;
+    pid_t pid, between = getpid();
 
     PyOS_BeforeFork();
     pid = fork();
     if (pid == 0) {
         PyOS_AfterFork_Child();
+        await_adoption(between);
         return 0;
     }
     _exit(pid < 0 ? errno : 0);

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from harness.ctl import Ctl
 from harness.hostile import reads, run
 from harness.httpd import arguments, until
 
@@ -237,3 +238,36 @@ def test_a_group_that_kills_all_it_can_harms_nobody_else(httpd, as_root):
     assert run(httpd, "result = 'serves'") == "serves"
     assert others == set(httpd.group_processes(B)) | {httpd.supervisor()}
     assert run(httpd, "result = 'serves'", host=B) == "serves"
+
+
+# Says the first word of the worker that it should fork, in the place of that.
+LIAR = """
+import os, socket
+import _cgateway
+from cgateway import _process
+def speak_for_it(settings, control, output):
+    _cgateway.send(control, _cgateway.HELLO)
+    return False
+_process._fork_worker = speak_for_it
+application = print
+"""
+HONEST = """
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"honest"]
+"""
+
+
+def test_a_template_cannot_be_a_worker_of_its_own(httpd):
+    """It would be known twice by one pid, and so outlive its end: whoever has that pid
+    later on would be killed in its place."""
+    httpd.expect_log("CGW02", "CGW0121", "has no worker that can serve")
+    httpd.wsgi(httpd.app("liar.wsgi", LIAR))
+    httpd.wsgi("hostile.wsgi", name=B)
+    httpd.start()
+    httpd.wait_log("CGW0210")
+    assert run(httpd, "result = 'serves'", host=B) == "serves"
+    httpd.app("liar.wsgi", HONEST)      # which reloads the group
+    until(lambda: httpd.get("/").text == "honest", "the repaired application")
+    until(lambda: [g["state"] for g in Ctl(httpd).group(A)["generations"]] == ["serving"],
+          "nothing to be left of the other one")

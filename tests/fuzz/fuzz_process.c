@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "cgw_control.h"
+#include "daemon/child.h"
 #include "daemon/process.h"
 
 #define ENDS_MOST 8
@@ -45,6 +46,19 @@ pid_t cgwd_spawn_exec(const cgwd_spawn *spawn, const char **what, apr_pool_t *p)
     add_end(fcntl(spawn->control, F_DUPFD_CLOEXEC, 0),
             fcntl(spawn->output, F_DUPFD_CLOEXEC, 0));
     return getpid();
+}
+
+int cgwd_child_is(pid_t pid)
+{
+    (void)pid;
+    return 0;
+}
+
+int cgwd_child_is_new(const cgwd_supervisor *sup, pid_t pid)
+{
+    (void)sup;
+    (void)pid;
+    return 1;
 }
 
 /* What the supervisor has told a process: an order to fork makes another. */
