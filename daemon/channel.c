@@ -140,7 +140,7 @@ static void reject_stranger(cgwd_process *proc, pid_t pid)
         distrust(known, "speaks for another process");
     }
     else {
-        cgwd_log(gen->group->log, CGWD_ERROR, CGW_LOGNO(0210)
+        cgwd_log(gen->group->log, CGWD_ERROR, CGW_LOGNO(0215)
                  "%s: pid %ld speaks for a worker that it is not; nobody listens to "
                  "it", gen->group->name, (long)pid);
     }
