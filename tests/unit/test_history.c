@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "between.h"
 #include "daemon/backlog.h"
 #include "daemon/ends.h"
 #include "daemon/history.h"
@@ -26,12 +27,12 @@ static void percentiles_lie_in_their_class(void **state)
     (void)state;
     assert_int_equal(cgwd_percentile(counts, 0.5), 0);
     counts[0] = 10; /* less than 32 us */
-    assert_in_range(cgwd_percentile(counts, 0.99), 0, 32);
+    assert_between(cgwd_percentile(counts, 0.99), 0, 32);
     counts[cgw_bucket(1024)] = 90; /* 1024 to 1279 us */
-    assert_in_range(cgwd_percentile(counts, 0.5), 1024, 1279);
+    assert_between(cgwd_percentile(counts, 0.5), 1024, 1279);
     assert_true(cgwd_percentile(counts, 0.9) > cgwd_percentile(counts, 0.5));
-    assert_in_range(cgwd_percentile(counts, 0.99), 1024, 1280);
-    assert_in_range(cgwd_percentile(counts, 0.05), 0, 32);
+    assert_between(cgwd_percentile(counts, 0.99), 1024, 1280);
+    assert_between(cgwd_percentile(counts, 0.05), 0, 32);
 }
 
 /* Evenly spread latencies, as far as classes are full: a percentile is off by the
@@ -109,7 +110,7 @@ static void a_sample_is_what_has_grown(void **state)
     assert_int_equal(cgwd_history_sample(&h, 0)->errors, 2);
     assert_int_equal(cgwd_history_sample(&h, 0)->busy, 3);
     assert_int_equal(cgwd_history_sample(&h, 0)->queued, 4);
-    assert_in_range(cgwd_history_sample(&h, 0)->p99_us, 1024, 2048);
+    assert_between(cgwd_history_sample(&h, 0)->p99_us, 1024, 2048);
     totals.requests = 15;
     cgwd_history_take(&h, &totals, 0, 1, 2000);
     assert_int_equal(cgwd_history_sample(&h, 0)->requests, 5);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "between.h"
 #include "daemon/jitter.h"
 
 static void lies_between_zero_and_the_most(void **state)
@@ -17,7 +18,7 @@ static void lies_between_zero_and_the_most(void **state)
     (void)state;
     for (int i = 0; i < 1000; i++) {
         int64_t n = cgwd_jitter(3);
-        assert_in_range(n, 0, 3);
+        assert_between(n, 0, 3);
         seen[n]++;
     }
     for (int i = 0; i < 4; i++) {

@@ -74,7 +74,7 @@ static void watch_only(witness *w, const char *path, const char *name)
     cgwd_notify_end(notify, &w->subscriber);
 }
 
-static void stop(cgwd_timer *timer)
+static void stop_loop(cgwd_timer *timer)
 {
     (void)timer;
     cgwd_loop_stop(loop);
@@ -83,7 +83,7 @@ static void stop(cgwd_timer *timer)
 /* Events of what has happened are there at once. */
 static void deliver(void)
 {
-    cgwd_timer timer = {.handle = stop};
+    cgwd_timer timer = {.handle = stop_loop};
 
     cgwd_timer_set(loop, &timer, 0);
     cgwd_loop_run(loop);

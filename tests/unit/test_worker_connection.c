@@ -297,7 +297,7 @@ static void test_large_read_of_a_frame_cut_short_breaks_the_body(void **state)
 static void test_send_reports_a_peer_that_hung_up(void **state)
 {
     struct fixture *f = *state;
-    char head[4] = "head", body[4] = "body", got[8];
+    char head[] = "head", body[] = "body", got[8];
     struct cgww_output out = {.iov = {{head, 4}, {body, 4}}, .file = -1};
 
     assert_int_equal(cgww_connection_send(&f->conn, &out, 0), 0);
@@ -335,7 +335,7 @@ static void test_cut_is_the_last_word(void **state)
 {
     struct fixture *f = *state;
     struct cgw_slot slot;
-    char more[4] = "more";
+    char more[] = "more";
     struct cgww_output out = {.iov = {{more, 4}}, .file = -1};
 
     begin_request(f, &slot);
