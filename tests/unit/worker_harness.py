@@ -36,15 +36,26 @@ HAS_BODY, HTTPS, HEAD_ONLY, SENDFILE, TELL = 1, 2, 4, 8, 32
 UNKNOWN = (1 << 64) - 1
 
 
+# The interpreter of the tests that need any one.
+PYTHON = os.environ.get("CGW_TEST_PYTHON", "/usr/bin/python3")
+DESCRIBE = ("import sys, sysconfig; print(sys.version_info[1], "
+            "sysconfig.get_config_var('Py_GIL_DISABLED') or 0)")
+
+
+def is_wanted(python, minor):
+    """It runs, is of one of these minor versions, and has the stable ABI."""
+    done = subprocess.run([python, "-Sc", DESCRIBE], stdout=subprocess.PIPE)
+    words = done.stdout.split()
+    return bool(words) and int(words[0]) in minor and int(words[1]) == 0
+
+
 def interpreters(minor=range(9, 99)):
     """Every CPython 3 of these minor versions that this machine has."""
-    found = sorted(glob.glob(os.path.expanduser(
-        "~/.pyenv/versions/3.*/bin/python")))
-    chosen = [path for path in found
-              if int(re.search(r"/3\.(\d+)", path).group(1)) in minor]
-    if 11 in minor:
-        chosen += ["/usr/bin/python3"] + glob.glob("/usr/bin/python3-dbg")
-    return chosen
+    patterns = ["/usr/bin/python3*", "/usr/local/bin/python3*",
+                os.path.expanduser("~/.pyenv/versions/3.*/bin/python")]
+    found = {os.path.realpath(path) for pattern in patterns
+             for path in glob.glob(pattern) if not path.endswith("config")}
+    return sorted(path for path in found if is_wanted(path, minor))
 
 
 def contract():
@@ -194,7 +205,7 @@ class Exchange:
 class Group:
     """A template or solo worker with its channel."""
 
-    def __init__(self, application, path, python="/usr/bin/python3", threads=2,
+    def __init__(self, application, path, python=PYTHON, threads=2,
                  processes=1, fork=True, environ=None, preload="auto"):
         self.directory = tempfile.mkdtemp(prefix="cgw-")
         self.address = os.path.join(self.directory, "s")
