@@ -89,7 +89,7 @@ static pid_t exec(const cgwd_generation *gen, const struct ends *ends,
                         .control = ends->control[1], .output = ends->output[1],
                         .listener = gen->group->listener,
                         .owner = gen->sup->httpd_uid,
-                        .mounts = gen->group->mounts.ns,
+                        .mounts = &gen->group->mounts,
                         .descriptors = gen->sup->descriptors,
                         .generation = gen->number};
     pid_t pid = cgwd_spawn_exec(&spawn, &what, p);

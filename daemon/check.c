@@ -117,7 +117,7 @@ static pid_t start(const cgwd_group *group, const char *path, int output,
     cgwd_spawn spawn = {.spec = group->spec, .library = group->sup->library,
                         .control = null, .listener = null, .output = output,
                         .owner = group->sup->httpd_uid,
-                        .mounts = group->mounts.ns,
+                        .mounts = &group->mounts,
                         .descriptors = group->sup->descriptors, .check = path};
     pid_t pid = null < 0 ? -1 : cgwd_spawn_exec(&spawn, &what, ptemp);
     int err = errno;

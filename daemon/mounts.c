@@ -110,7 +110,8 @@ static int arrange(const cgw_spec *spec, const char **step, apr_pool_t *p)
 
     /* mounts of the system arrive here, none of these there */
     if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) {
-        *step = "making mounts private";
+        *step = errno == EINVAL ? "httpd's root directory is not a mount point"
+                                : "making mounts private";
         return errno;
     }
     if (spec->private_tmp) {
@@ -122,32 +123,86 @@ static int arrange(const cgw_spec *spec, const char **step, apr_pool_t *p)
     return err;
 }
 
+/* ---- going from one namespace to another ----------------------------------- */
+
+static int open_root(void)
+{
+    return open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* setns() has the root of the namespace for the process' root directory. Of an
+ * httpd in a chroot that is not its own, but all that the chroot shuts out. */
+static int enter(int ns, int root)
+{
+    return setns(ns, CLONE_NEWNS) < 0 || fchdir(root) < 0 || chroot(".") < 0 ? -1 : 0;
+}
+
+int cgwd_mounts_enter(const cgwd_mounts *mounts)
+{
+    return mounts->ns >= 0 ? enter(mounts->ns, mounts->root) : 0;
+}
+
 /* ---- making the namespace ------------------------------------------------- */
 
-/* The namespace's descriptor; or -1 with *err. */
-static int make(const cgw_spec *spec, int *err, const char **step, apr_pool_t *p)
-{
-    int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-    int made = -1;
+/* This process' own file system. */
+typedef struct home {
+    int ns, root, directory;
+} home;
 
-    *step = "a mount namespace";
-    if (home < 0 || unshare(CLONE_NEWNS) < 0) {
-        *err = errno;
-        if (home >= 0) {
-            close(home);
+static void close_home(const home *h)
+{
+    const int fds[] = {h->ns, h->root, h->directory};
+
+    for (size_t i = 0; i < COUNT(fds); i++) {
+        if (fds[i] >= 0) {
+            close(fds[i]);
         }
-        return -1;
     }
-    *err = arrange(spec, step, p);
-    if (!*err) {
-        made = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-        *err = made < 0 ? errno : 0;
-    }
-    if (setns(home, CLONE_NEWNS) < 0) {
+}
+
+static int open_namespace(void)
+{
+    return open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+}
+
+/* 0, or an errno; what was opened is to be closed either way. */
+static int open_home(home *h)
+{
+    h->ns = open_namespace();
+    h->root = open_root();
+    h->directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return h->ns < 0 || h->root < 0 || h->directory < 0 ? errno : 0;
+}
+
+static void go_home(const home *h)
+{
+    if (enter(h->ns, h->root) < 0 || fchdir(h->directory) < 0) {
         abort();    /* the supervisor would go on in a group's file system */
     }
-    close(home);
-    return made;
+}
+
+/* 0 with the namespace in *made, or an errno. */
+static int make(cgwd_mounts *made, const cgw_spec *spec, const char **step,
+                apr_pool_t *p)
+{
+    home h;
+    int err = open_home(&h);
+
+    *step = "a mount namespace";
+    if (!err && unshare(CLONE_NEWNS) < 0) {
+        err = errno;
+    }
+    if (!err) {
+        err = arrange(spec, step, p);
+        made->ns = err ? -1 : open_namespace();
+        made->root = err ? -1 : open_root();
+        if (!err && (made->ns < 0 || made->root < 0)) {
+            err = errno;
+        }
+        go_home(&h);
+    }
+    close_home(&h);
+    return err;
 }
 
 /* A digest over what makes one namespace differ from another. */
@@ -167,8 +222,9 @@ static const char *wanted(const cgw_spec *spec, apr_pool_t *p)
 int cgwd_mounts_prepare(cgwd_mounts *mounts, const cgw_spec *spec,
                         const char **step, apr_pool_t *p)
 {
+    cgwd_mounts made = CGWD_MOUNTS_NONE;
     const char *digest;
-    int err = 0, made = -1;
+    int err;
 
     if (!spec->private_tmp && !spec->read_only_system) {
         cgwd_mounts_close(mounts);
@@ -178,12 +234,13 @@ int cgwd_mounts_prepare(cgwd_mounts *mounts, const cgw_spec *spec,
     if (mounts->ns >= 0 && strcmp(mounts->made_for, digest) == 0) {
         return 0;
     }
-    made = make(spec, &err, step, p);
-    if (made < 0) {
+    err = make(&made, spec, step, p);
+    if (err) {
+        cgwd_mounts_close(&made);
         return err;
     }
     cgwd_mounts_close(mounts);
-    mounts->ns = made;
+    *mounts = made;
     apr_cpystrn(mounts->made_for, digest, sizeof(mounts->made_for));
     return 0;
 }
@@ -192,6 +249,9 @@ void cgwd_mounts_close(cgwd_mounts *mounts)
 {
     if (mounts->ns >= 0) {
         close(mounts->ns);
+    }
+    if (mounts->root >= 0) {
+        close(mounts->root);
     }
     *mounts = (cgwd_mounts)CGWD_MOUNTS_NONE;
 }

@@ -11,10 +11,11 @@
 
 typedef struct cgwd_mounts {
     int ns;             /* descriptor of the namespace, -1: none */
+    int root;           /* our root directory in it */
     char made_for[CGW_DIGEST_HEX + 1]; /* of what the namespace shows */
 } cgwd_mounts;
 
-#define CGWD_MOUNTS_NONE {.ns = -1}
+#define CGWD_MOUNTS_NONE {.ns = -1, .root = -1}
 
 /* Makes mounts fit the spec: *mounts keeps its namespace while the spec asks
  * for the same, so that the files in a private /tmp outlive a reload. The
@@ -22,6 +23,9 @@ typedef struct cgwd_mounts {
  * pool p) is what failed. */
 int cgwd_mounts_prepare(cgwd_mounts *mounts, const cgw_spec *spec,
                         const char **step, apr_pool_t *p);
+/* Have this process see what the group is to see, where that is not what it sees
+ * already. Between fork and exec: async-signal-safe. -1: errno. */
+int cgwd_mounts_enter(const cgwd_mounts *mounts);
 /* Forget it; processes that are in it stay. */
 void cgwd_mounts_close(cgwd_mounts *mounts);
 

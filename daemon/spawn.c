@@ -147,7 +147,7 @@ static void enter_file_system(const cgwd_spawn *spawn)
 {
     const char *root = spawn->spec->chroot;
 
-    if (spawn->mounts >= 0 && setns(spawn->mounts, CLONE_NEWNS) < 0) {
+    if (cgwd_mounts_enter(spawn->mounts) < 0) {
         give_up("entering", "the group's mount namespace");
     }
     if (root && (chroot(root) < 0 || chdir("/") < 0)) {

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "cgw_spec.h"
+#include "mounts.h"
 
 /* What a process of a group is exec'ed with. */
 typedef struct cgwd_spawn {
@@ -15,7 +16,7 @@ typedef struct cgwd_spawn {
     int listener;           /* becomes CGW_LISTEN_FD */
     int output;             /* becomes stdout and stderr */
     uid_t owner;            /* of the socket: httpd's user */
-    int mounts;             /* mount namespace to enter, -1: stay */
+    const cgwd_mounts *mounts; /* to enter */
     struct rlimit descriptors; /* RLIMIT_NOFILE */
     unsigned generation;    /* its number, 0: none */
     const char *check;      /* path of a request or ""; NULL: not for check.h */

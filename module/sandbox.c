@@ -6,6 +6,7 @@
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -46,7 +47,9 @@ static int try_mounts(void)
         return errno;
     }
     if (pid == 0) {
-        _exit(unshare(CLONE_NEWNS) < 0 ? errno : 0);
+        _exit(unshare(CLONE_NEWNS) < 0
+                      || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0
+                  ? errno : 0);
     }
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
@@ -88,7 +91,8 @@ static void check_mounts(cgwm_report *report, const cgwm_definition *def,
     if (err) {
         cgwm_report_error(report, CGW_LOGNO(0073) "group %s: %s needs a mount namespace, "
             "and httpd cannot make one here: %s. In a container, grant it CAP_SYS_ADMIN; "
-            "or remove the directive.", spec->name,
+            "in a chroot, make its root directory a mount point; or remove the "
+            "directive.", spec->name,
             cgwm_definition_quote(def, field, report->p), strerror(err));
     }
 }
