@@ -77,8 +77,9 @@ void cgw_scoreboard_unmap(struct cgw_scoreboard *board, unsigned threads)
 void cgw_scoreboard_detach(struct cgw_scoreboard *board, unsigned threads)
 {
     if (board) {
-        mmap(board, cgw_scoreboard_size(threads), PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        /* where there is no memory for it, the child counts with its parent */
+        (void)mmap(board, cgw_scoreboard_size(threads), PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     }
 }
 

@@ -20,6 +20,8 @@
 #define FOREIGN_CALLS 0xffffffffu
 #endif
 
+#ifdef NATIVE_ARCH
+
 /* Everything that makes namespaces: user namespaces give their maker
  * capabilities over much of the kernel. */
 #define NEW_NAMESPACES                                                        \
@@ -63,8 +65,6 @@ static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 
 /* The kernel makes a socket of any family before it finds that it has no pairs. */
 static const int pair_families[] = {AF_UNIX};
-
-#ifdef NATIVE_ARCH
 
 #define FIELD(name) (offsetof(struct seccomp_data, name))
 /* The low half of the first argument; both machines are little-endian. */

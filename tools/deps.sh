@@ -20,11 +20,13 @@ make: command -v make
 apache2-dev: command -v apxs || command -v apxs2
 python3-dev: has_python_header'
 
-# apache2-bin, not apache2: that one would start a server on port 80.
+# apache2-bin, not apache2: that one would start a server on port 80. Debian's Django
+# has links to the files of libjs-jquery, without which no collectstatic works.
 DEMO='apache2-bin: command -v apache2 || command -v httpd
 media-types: test -f /etc/mime.types
 python3: test -x /usr/bin/python3
-python3-django: /usr/bin/python3 -c "import django"'
+python3-django: /usr/bin/python3 -c "import django"
+libjs-jquery: test -e /usr/share/javascript/jquery/jquery.js'
 
 TEST='libcmocka-dev: has_header cmocka.h
 clang: command -v clang
@@ -41,6 +43,7 @@ python3-venv: /usr/bin/python3 -c "import ensurepip"
 python3-pip: /usr/bin/python3 -m pip --version
 haproxy: command -v haproxy
 iproute2: command -v ip
+procps: command -v ps
 python3-yaml: /usr/bin/python3 -c "import yaml"
 python3-h2: /usr/bin/python3 -c "import h2"
 libapache2-mod-wsgi-py3: test -f "$(apxs -q LIBEXECDIR)/mod_wsgi.so"

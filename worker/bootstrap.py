@@ -68,6 +68,10 @@ def main():
                % OLDEST)
     if sys.implementation.name != "cpython":
         refuse("it is not CPython; name a CPython with CGatewayPython")
+    if "t" in getattr(sys, "abiflags", ""):
+        refuse("it is a free-threaded build, which cannot load an extension "
+               "that serves all versions; name one with the interpreter lock in "
+               "CGatewayPython")
     try:
         load_extension(library)
         load_package(library)

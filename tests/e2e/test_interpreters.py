@@ -4,6 +4,8 @@ one httpd."""
 
 import os
 
+import pytest
+
 from harness import interpreters
 from harness.paths import AS_ROOT, PYTHON
 from harness.sites import Site
@@ -94,12 +96,15 @@ def test_what_is_no_python_is_a_503_that_says_so(httpd):
     assert os.path.realpath(told["executable"]) == os.path.realpath(PYTHON)
 
 
-def test_a_python_that_is_too_old_is_refused_by_name(httpd):
-    """By a stand-in: no distribution still has one."""
+@pytest.mark.parametrize("lie, words", [
+    ('sys.version_info = (3, 6, 15, "final", 0)', r"older than 3\.9"),
+    ('sys.abiflags = "t"', r"free-threaded build")])
+def test_a_python_that_cannot_serve_is_refused_by_name(httpd, lie, words):
+    """By a stand-in: no distribution still has, or has yet, such ones."""
     program = httpd.write("bin/python3", f"""\
 #!{PYTHON}
 import runpy, sys
-sys.version_info = (3, 6, 15, "final", 0)
+{lie}
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """, mode=0o755)
@@ -108,4 +113,4 @@ runpy.run_path(sys.argv[0], run_name="__main__")
     httpd.start()
     httpd.expect_log(r"CGW0221", r"CGW0231", r"CGW0121.*no worker", r"CGW0410")
     assert httpd.get().status == 503
-    httpd.wait_log(r"CGW0410.*older than 3\.9.*CGatewayPython")
+    httpd.wait_log(rf"CGW0410.*{words}.*CGatewayPython")

@@ -91,7 +91,7 @@ GONE = {
     "WSGIServerMetrics": "cgatewayctl status shows the processes",
     "WSGIVerboseDebugging": "LogLevel cgateway:debug",
     "WSGISwitchInterval": "sys.setswitchinterval() in the application",
-    "WSGIFreeThreading": "CGatewayPython may name a free-threaded interpreter",
+    "WSGIFreeThreading": "CGatewayPython names an interpreter with its lock",
     "WSGIPerInterpreterGIL": "processes do not share interpreters",
     "WSGISlowRequests": "no equivalent",
     "WSGITelemetryService": "no equivalent",
