@@ -74,7 +74,9 @@ PACKAGE='dpkg-dev: command -v dpkg-buildpackage
 debhelper: command -v dh
 fakeroot: command -v fakeroot
 lintian: command -v lintian
-debootstrap: command -v debootstrap'
+debootstrap: command -v debootstrap
+systemd: command -v systemd-analyze
+apparmor: command -v apparmor_parser'
 
 has_header() {
     printf '#include <setjmp.h>\n#include <stdarg.h>\n#include <stddef.h>\n%s\n' \

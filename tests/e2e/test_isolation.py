@@ -2,6 +2,7 @@
 """What a group's code, in hostile hands, can reach of the others and of httpd."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -10,6 +11,7 @@ import pytest
 from harness.ctl import Ctl
 from harness.hostile import reads, run
 from harness.httpd import arguments, until
+from harness.paths import ROOT
 
 A, B = "a.example", "b.example"
 DENIED = {"PermissionError", "FileNotFoundError"}
@@ -271,3 +273,20 @@ def test_a_template_cannot_be_a_worker_of_its_own(httpd):
     until(lambda: httpd.get("/").text == "honest", "the repaired application")
     until(lambda: [g["state"] for g in Ctl(httpd).group(A)["generations"]] == ["serving"],
           "nothing to be left of the other one")
+
+
+def test_the_capabilities_that_a_unit_may_leave_are_enough(httpd, as_root):
+    page = (ROOT / "docs" / "packaging.md").read_text()
+    found = re.search(r"`(CAP_SETUID[A-Z_ ]+)` are needed", page)[1]
+    names = [name.removeprefix("CAP_").lower() for name in found.split()]
+    prefix = ["setpriv", "--no-new-privs", "--inh-caps", "-all", "--bounding-set",
+              "-all," + ",".join(f"+{name}" for name in names)]
+    plain = httpd.command
+    httpd.command = lambda *words: {**plain(*words), "args": [*prefix, *map(
+        str, plain(*words)["args"])]}
+    httpd.wsgi("info.wsgi", "CGatewayUser daemon", "CGatewayMaxRequests 5")
+    httpd.start()
+    for _ in range(20):     # some workers are replaced
+        until(lambda: httpd.get("/").status == 200, "an answer")
+    httpd.graceful()
+    until(lambda: httpd.get("/").status == 200, "an answer")
