@@ -2,15 +2,19 @@
 """cgatewayctl check, top, and completion: what an administrator runs beside a site that
 serves, and what a deploy script asks before it reloads."""
 
+import fcntl
 import json
 import os
+import re
+import struct
 import subprocess
+import termios
 
 import pytest
 
 from harness.ctl import Ctl
 from harness.httpd import until
-from harness.paths import AS_ROOT, HTTPD_USER, PYTHON, ROOT
+from harness.paths import AS_ROOT, HTTPD_USER, PATIENCE, PYTHON, ROOT
 from harness.sites import Site
 
 OK, FAILED, USAGE, UNREACHABLE, REFUSED, NO_GROUP, TIMEOUT = range(7)
@@ -158,6 +162,51 @@ def test_top_shows_rates(site, ctl):
     assert "\x1b" not in out, "a terminal's codes in a pipe"
     lines = ctl("top", "--json", "--count", "2", "--interval", "0.1").stdout.splitlines()
     assert [json.loads(line)["ok"] for line in lines] == [True, True]
+
+
+def test_top_fits_a_terminal_that_is_smaller_than_what_there_is(httpd, ctl):
+    for number in range(30):
+        httpd.vhost(f"a-long-name-of-a-site-{number:02}.example",
+                    f'CGatewayApplication "{httpd.app("info.wsgi")}"',
+                    "CGatewayStart demand")
+    httpd.start()
+    reader, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 12, 60, 0, 0))
+    run = subprocess.run([ctl.program, "--runtime-dir", ctl.runtime_dir, "top", "--count",
+                          "1"], stdout=terminal, timeout=PATIENCE)
+    os.close(terminal)
+    lines = os.read(reader, 65536).decode().replace("\x1b[H\x1b[2J", "").splitlines()
+    os.close(reader)
+    assert run.returncode == OK
+    assert len(lines) < 12 and max(map(len, lines)) <= 60
+    assert lines[0].startswith("GROUP") and re.match(r"and \d+ more groups$", lines[-1])
+
+
+# ---- a reader that leaves, a group that does not get ready -------------------------------
+
+@pytest.mark.parametrize("words", [["status"], ["stacks", "a.example", "--all"]])
+def test_a_reader_that_has_enough_is_no_error_to_tell(site, ctl, words):
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = subprocess.run([ctl.program, "--runtime-dir", ctl.runtime_dir, *words],
+                         stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (run.returncode, run.stderr) == (FAILED, "")
+
+
+def test_a_full_disk_is_told(site, ctl):
+    with open("/dev/full", "w") as full:
+        run = subprocess.run([ctl.program, "--runtime-dir", ctl.runtime_dir, "status"],
+                             stdout=full, stderr=subprocess.PIPE, text=True)
+    assert run.returncode == FAILED
+    assert run.stderr == "cgatewayctl: No space left on device\n"
+
+
+def test_wait_ready_says_who_is_not(site, ctl):
+    assert ctl("stop", "a.example").returncode == OK
+    run = ctl("wait-ready", "--timeout", "0.2")
+    assert run.returncode == TIMEOUT
+    assert "not ready within 0.2 s: a.example (stopped)" in run.stderr
 
 
 # ---- completion ---------------------------------------------------------------------------

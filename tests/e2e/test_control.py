@@ -89,7 +89,7 @@ def test_exit_codes(httpd, ctl):
     ctl.runtime_dir = httpd.root
     run = ctl("status")
     assert run.returncode == UNREACHABLE
-    assert f"{httpd.root}/control" in run.stderr
+    assert f"{httpd.root}/control" in run.stderr and "is httpd running" in run.stderr
 
 
 def test_the_running_supervisor_is_found(httpd, ctl):
