@@ -13,6 +13,7 @@
 #include "module/gateway.h"
 #include "module/intake.h"
 #include "module/notes.h"
+#include "module/scheduling.h"
 #include "module/status.h"
 #include "module/supervisor.h"
 
@@ -34,6 +35,7 @@ static void register_hooks(apr_pool_t *p)
     cgwm_status_register_hooks(p);
     cgwm_notes_register_hooks(p);
     cgwm_supervisor_register_hooks(p);
+    cgwm_scheduling_register_hooks(p);
 }
 
 /* The one symbol that httpd looks up; everything else is hidden. */

@@ -9,6 +9,7 @@ void *cgwm_server_conf_create(apr_pool_t *p, server_rec *s)
     cgwm_server_conf *conf = apr_pcalloc(p, sizeof(*conf));
 
     conf->server = s;
+    conf->batch_scheduling = 1;
     conf->named = apr_array_make(p, 2, sizeof(cgwm_definition *));
     conf->mounts = apr_array_make(p, 2, sizeof(cgwm_mount));
     return conf;

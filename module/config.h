@@ -44,6 +44,7 @@ typedef struct cgwm_server_conf {
     server_rec *server;
     const char *runtime_dir;        /* CGatewayRuntimeDir; main server only */
     const char *cgroup_parent;      /* CGatewayCgroupParent; the same */
+    int batch_scheduling;           /* CGatewayBatchScheduling; the same */
     struct cgwm_definition *own;    /* directives directly in the virtual host;
                                        NULL when there are none */
     apr_array_header_t *named;      /* <CGatewayGroup>s, definition pointers */

@@ -170,6 +170,18 @@ static const char *set_runtime_dir(cmd_parms *cmd, void *dir, const char *path)
     return error;
 }
 
+static const char *set_batch_scheduling(cmd_parms *cmd, void *dir, int on)
+{
+    (void)dir;
+    if (cmd->server->is_virtual) {
+        return apr_psprintf(cmd->pool, CGW_LOGNO(0080) "CGatewayBatchScheduling %s: "
+            "httpd's processes serve every virtual host. Move the directive out of the "
+            "<VirtualHost>.", on ? "On" : "Off");
+    }
+    server_conf(cmd)->batch_scheduling = on;
+    return NULL;
+}
+
 const command_rec cgwm_directives[] = {
 #define X(sym, name, setter, fewest, most, member, low, high, help)           \
     AP_INIT_TAKE_ARGV(name, set_group_directive,                              \
@@ -186,6 +198,8 @@ const command_rec cgwm_directives[] = {
                   "directory of the groups' sockets"),
     AP_INIT_TAKE1("CGatewayCgroupParent", set_cgroup_parent, NULL, RSRC_CONF,
                   "control group that those of CGatewayCgroup are made in"),
+    AP_INIT_FLAG("CGatewayBatchScheduling", set_batch_scheduling, NULL, RSRC_CONF,
+                 "whether httpd's processes let running workers go on when they wake"),
     AP_INIT_FLAG("CGatewayPassAuthorization", cgwm_set_pass_authorization, NULL,
                  RSRC_CONF | ACCESS_CONF,
                  "whether the application sees the Authorization header"),

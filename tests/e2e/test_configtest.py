@@ -343,6 +343,7 @@ def test_groups_that_watch_other_files_do_not_merge(config, one, other):
     ("CGatewaySettings", "CGW0012", ["one word"]),
     ("CGatewayEnv A b c", "CGW0012", ["quotes"]),
     ("CGatewayRuntimeDir /run/x", "CGW0013", ["out of the <VirtualHost>"]),
+    ("CGatewayBatchScheduling Off", "CGW0080", ["out of the <VirtualHost>"]),
     ("CGatewayReloadOnGraceful maybe", "CGW0014", ["always", "changed"]),
     ("CGatewayMount /x a/b", "CGW0015", ["CGatewayGroup"]),
     ("CGatewayWatch of", "CGW0180", ["On, Off", "'/'"]),

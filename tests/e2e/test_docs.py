@@ -218,8 +218,8 @@ def test_parts_of_a_configuration_are_understood(machine, page):
         if not param.id.startswith(page.name + ":"):
             continue
         # of the whole httpd, so not within the virtual host that is put around
-        text = re.sub(r"^(ErrorDocument|CGatewayCgroupParent) .*$", "", param.values[0],
-                      flags=re.M)
+        text = re.sub(r"^(ErrorDocument|CGatewayCgroupParent|CGatewayBatchScheduling) .*$",
+                      "", param.values[0], flags=re.M)
         whole = machine.text(around(text))
         make_directories(machine, whole)
         httpd.main(whole)
