@@ -91,7 +91,7 @@ static pid_t exec(const cgwd_generation *gen, const struct ends *ends,
                         .owner = gen->sup->httpd_uid,
                         .mounts = &gen->group->mounts,
                         .descriptors = gen->sup->descriptors,
-                        .generation = gen->number};
+                        .generation = gen->number, .solo = gen->solo};
     pid_t pid = cgwd_spawn_exec(&spawn, &what, p);
     int err = errno;
 

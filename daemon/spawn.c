@@ -56,7 +56,8 @@ static char **make_argv(const cgwd_spawn *spawn, apr_pool_t *p)
     ARG(apr_ltoa(p, (long)spec->threads));
     ARG(apr_ltoa(p, (long)spec->processes_max));
     ARG(apr_psprintf(p, "--owner=%ld", (long)spawn->owner));
-    ARG(apr_pstrcat(p, "--preload=", preload_names[spec->preload], NULL));
+    ARG(apr_pstrcat(p, "--preload=",
+                    preload_names[spawn->solo ? CGW_PRELOAD_OFF : spec->preload], NULL));
     if (spawn->generation) {
         ARG(apr_psprintf(p, "--generation=%u", spawn->generation));
     }

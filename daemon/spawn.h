@@ -19,6 +19,7 @@ typedef struct cgwd_spawn {
     const cgwd_mounts *mounts; /* to enter */
     struct rlimit descriptors; /* RLIMIT_NOFILE */
     unsigned generation;    /* its number, 0: none */
+    int solo;               /* it is known that the process will not be forked */
     const char *check;      /* path of a request or ""; NULL: not for check.h */
 } cgwd_spawn;
 
