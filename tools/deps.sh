@@ -35,6 +35,7 @@ curl: command -v curl
 wrk: command -v wrk
 nghttp2-client: command -v h2load
 git: command -v git
+litmus: command -v litmus
 openssl: command -v openssl
 universal-ctags: ctags --version | grep Universal
 python3-pytest: /usr/bin/python3 -c "import pytest"

@@ -327,3 +327,127 @@ def test_werkzeug_reads_a_chunked_upload(httpd):
     pieces = (content[at:at + 10_007] for at in range(0, len(content), 10_007))
     assert httpd.request("/", "POST", pieces, chunked=True,
                          headers={"Transfer-Encoding": "chunked"}).text == digest
+
+
+# ---- WebDAV, git ---------------------------------------------------------------------
+
+WEBDAV = "wsgidav==4.4.0"
+WEBDAV_APP = """\
+import os
+from wsgidav.wsgidav_app import WsgiDAVApp
+application = WsgiDAVApp({
+    "provider_mapping": {"/": os.environ["FILES"]},
+    "simple_dc": {"user_mapping": {"*": {"tester": {"password": "secret"}}}},
+    "lock_storage": True, "property_manager": True, "logging": {"enable": False}})
+"""
+
+
+def test_litmus_finds_nothing_in_wsgidav(httpd):
+    """Locks and properties are in the memory of a process: there is one."""
+    environment = interpreters.venv_for(httpd, WEBDAV)
+    files = httpd.mkdir("files", owner=interpreters.HTTPD_USER)
+    httpd.vhost("a.example",
+                f'CGatewayApplication "{httpd.app("dav.wsgi", WEBDAV_APP)}"',
+                f'CGatewayPython "{environment}"', f'CGatewayEnv FILES "{files}"',
+                "CGatewayProcesses 1")
+    httpd.start()
+    run = subprocess.run(
+        ["litmus", "--keep-going", f"http://127.0.0.1:{httpd.port}/", "tester", "secret"],
+        capture_output=True, text=True, cwd=httpd.mkdir("litmus"), timeout=PATIENCE)
+    assert run.returncode == 0 and "FAIL" not in run.stdout, run.stdout + run.stderr
+    assert run.stdout.count(" 0 failed. 100.0%") == 5, run.stdout
+
+
+DULWICH = "dulwich==0.22.8"
+GIT_APP = """\
+import os
+from dulwich.repo import Repo
+from dulwich.server import DictBackend
+from dulwich.web import make_wsgi_chain
+application = make_wsgi_chain(DictBackend({"/": Repo(os.environ["REPOSITORY"])}))
+"""
+
+
+def test_git_pushes_and_clones_through_dulwich(httpd):
+    """git sends what is larger than http.postBuffer in chunks."""
+    environment = interpreters.venv_for(httpd, DULWICH)
+    repository = httpd.mkdir("repository", owner=interpreters.HTTPD_USER)
+    first, second = httpd.mkdir("first"), httpd.root / "second"
+    httpd.vhost("a.example", f'CGatewayApplication "{httpd.app("git.wsgi", GIT_APP)}"',
+                f'CGatewayPython "{environment}"', f'CGatewayEnv REPOSITORY "{repository}"')
+
+    def git(directory, *arguments, **options):
+        run = subprocess.run(
+            ["git", "-c", "user.name=tester", "-c", "user.email=tester@example.com",
+             "-c", "http.postBuffer=65536", "-C", directory, *arguments],
+            capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=PATIENCE,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(httpd.root), "GIT_CURL_VERBOSE": "1",
+                 "GIT_CONFIG_NOSYSTEM": "1"}, **options)
+        assert run.returncode == 0, f"git {arguments}: {run.stdout}{run.stderr}"
+        return run
+
+    git(repository, "init", "--quiet", "--bare", "--initial-branch=main",
+        **interpreters.switch_user())
+    httpd.start()
+    url = f"http://127.0.0.1:{httpd.port}/"
+    git(first, "init", "--quiet", "--initial-branch=main")
+    (first / "data.bin").write_bytes(random.Random(3).randbytes(500_000))
+    git(first, "add", ".")
+    git(first, "commit", "--quiet", "-m", "first")
+    assert "transfer-encoding: chunked" in git(first, "push", url, "main").stderr.lower()
+    git(httpd.root, "clone", "--quiet", url, second)
+    assert filecmp.cmp(first / "data.bin", second / "data.bin", shallow=False)
+
+
+# ---- an ASGI application, a Paste Deploy file -------------------------------------------
+
+STARLETTE = "starlette==0.41.3 a2wsgi==1.10.8 python-multipart==0.0.20"
+STARLETTE_APP = """\
+import asyncio, hashlib
+from a2wsgi import ASGIMiddleware
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import Route
+
+
+async def form(request):
+    async with request.form() as sent:
+        return PlainTextResponse(hashlib.sha256(await sent["file"].read()).hexdigest())
+
+
+async def parts():
+    yield "first"
+    await going_on.wait()
+    yield " second"
+
+
+async def stream(request):
+    global going_on
+    going_on = asyncio.Event()
+    return StreamingResponse(parts())
+
+
+async def go_on(request):
+    going_on.set()
+    return PlainTextResponse("")
+
+
+application = ASGIMiddleware(Starlette(routes=[
+    Route("/form", form, methods=["POST"]), Route("/stream", stream),
+    Route("/go-on", go_on)]))
+"""
+
+
+def test_starlette_streams_through_a2wsgi(httpd):
+    environment = interpreters.venv_for(httpd, STARLETTE)
+    httpd.vhost("a.example", f'CGatewayApplication "{httpd.app("asgi.wsgi", STARLETTE_APP)}"',
+                f'CGatewayPython "{environment}"', "CGatewayProcesses 1")
+    httpd.expect_log("CGW0412.*threads.*sockets")    # its event loop
+    httpd.start()
+    path, digest = a_file(httpd)
+    assert httpd.curl("/form", "--fail", "--form", f"file=@{path}").stdout.decode() == digest
+    with httpd.raw() as raw:
+        raw.ask("/stream")
+        assert b"second" not in raw.receive_until(b"first")
+        assert httpd.get("/go-on").status == 200
+        raw.receive_until(b"second")
