@@ -527,6 +527,21 @@ static int is_over(const exchange *x)
            || !cgwm_outbox_has_data(x->outbox);
 }
 
+/* An application that reads as much as CONTENT_LENGTH says, as most do, takes a body
+ * without one to be empty, and nobody else would notice. */
+static void tell_unread(const exchange *x)
+{
+    if (x->body_sent || x->body->whole || !ap_is_HTTP_SUCCESS(x->r->status)
+        || apr_table_get(x->r->headers_in, "Content-Length")) {
+        return;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, x->r, CGW_LOGNO(0141)
+                  "%s: the application answered \"%s\" without reading all of the body, which "
+                  "came in chunks, had no CONTENT_LENGTH and so may have looked empty; "
+                  "raise CGatewayBodyBuffer above the size of such bodies",
+                  x->group->spec->name, x->r->the_request);
+}
+
 /* Until the response is complete, failed, or the worker or client has gone. */
 static void relay(exchange *x)
 {
@@ -540,6 +555,7 @@ static void relay(exchange *x)
             rv = receive(x);
         }
         if (x->response.state == CGWM_RESPONSE_COMPLETE) {
+            tell_unread(x);
             close_worker(x);
         }
         else if (rv != APR_SUCCESS && !APR_STATUS_IS_EAGAIN(rv)) {

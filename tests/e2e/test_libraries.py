@@ -76,3 +76,38 @@ def test_recursion_in_c_is_a_crash_that_tells_where_python_was(httpd):
     httpd.wait_log("Fatal Python error: Segmentation fault")
     httpd.wait_log(r'deep.wsgi", line 6 in application')
     assert "(none)" not in httpd.wait_log("CGW0213.*")[0]     # a sanitizer adds its own
+
+
+# As Django reads a body: what CONTENT_LENGTH says.
+BY_LENGTH = """\
+STATUS = {"/refuses": "403 Forbidden"}
+
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/reads":
+        body = environ["wsgi.input"].read()
+    else:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    start_response(STATUS.get(environ["PATH_INFO"], "200 OK"), [])
+    return [b"%d" % len(body)]
+"""
+
+
+def test_a_long_chunked_body_that_is_not_read_is_told_of(httpd):
+    """It looks like an empty one to many an application."""
+    httpd.wsgi(httpd.app("length.wsgi", BY_LENGTH), "CGatewayBodyBuffer 1K 64K")
+    httpd.expect_log("CGW0141")
+    httpd.start()
+
+    def upload(path, size=20_000_000, **options):
+        return httpd.request(path, "POST", (b"x" * 100_000 for _ in range(size // 100_000)),
+                             **options).text
+
+    chunked = dict(chunked=True, headers={"Transfer-Encoding": "chunked"})
+    assert upload("/reads", **chunked) == "20000000"
+    assert upload("/", headers={"Content-Length": "20000000"}) == "20000000"
+    assert httpd.request("/", "POST", [b"x" * 10_000], **chunked).text == "10000"
+    upload("/refuses", **chunked)
+    assert "CGW0141" not in httpd.log()
+    assert upload("/", **chunked) == "0"
+    httpd.wait_log("CGW0141.*CGatewayBodyBuffer")
