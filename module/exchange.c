@@ -536,9 +536,9 @@ static void tell_unread(const exchange *x)
         return;
     }
     ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, x->r, CGW_LOGNO(0141)
-                  "%s: the application answered \"%s\" without reading all of the body, which "
-                  "came in chunks, had no CONTENT_LENGTH and so may have looked empty; "
-                  "raise CGatewayBodyBuffer above the size of such bodies",
+                  "%s: the application answered \"%s\" without reading all of the "
+                  "body, which came in chunks, had no CONTENT_LENGTH and so may have "
+                  "looked empty; raise CGatewayBodyBuffer above the size of such bodies",
                   x->group->spec->name, x->r->the_request);
 }
 
