@@ -30,8 +30,8 @@ static bool is_digit(char c)
 
 const char *cgw_status_check(const char *text, size_t len, uint16_t *status)
 {
-    if (len < 4 || !is_digit(text[0]) || !is_digit(text[1])
-        || !is_digit(text[2]) || text[3] != ' ') {
+    if (len < 3 || !is_digit(text[0]) || !is_digit(text[1])
+        || !is_digit(text[2]) || (len > 3 && text[3] != ' ')) {
         return "must be three digits, a space and a reason, as '200 OK'";
     }
     if (has_control_char(text, len)) {

@@ -13,7 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* "NNN Reason", 100 to 999; the reason is at text + 4. */
+/* "NNN Reason", 100 to 999; the reason is at text + 4, or missing with its space
+ * ("NNN"). */
 const char *cgw_status_check(const char *text, size_t len, uint16_t *status);
 const char *cgw_header_name_check(const char *name, size_t len);
 /* Of a reason, too. */

@@ -14,8 +14,8 @@
 #include "filters.h"
 #include "sendfile.h"
 
-/* Room for the longest name of an environ key that a header can make. */
-#define NAME_MAX_LEN 256
+/* Longer names of headers than this need memory of their own. */
+#define NAME_USUAL_LEN 256
 
 static void put(struct cgw_buf *buf, enum cgw_key key, const char *value)
 {
@@ -109,6 +109,7 @@ static size_t header_key(char *out, const char *name, size_t len)
 struct header_writer {
     struct cgw_buf *buf;
     const cgwm_environ_args *args;
+    apr_pool_t *pool;
 };
 
 static int is_dropped(unsigned key, const cgwm_environ_args *args)
@@ -128,7 +129,7 @@ static int is_dropped(unsigned key, const cgwm_environ_args *args)
 static int put_header(void *data, const char *name, const char *value)
 {
     struct header_writer *w = data;
-    char key_name[NAME_MAX_LEN + 5];
+    char usual[NAME_USUAL_LEN + 5], *key_name = usual;
     size_t len = strlen(name);
     unsigned key = find_header(name, len);
 
@@ -140,9 +141,12 @@ static int put_header(void *data, const char *name, const char *value)
     }
     /* "Proxy" would become HTTP_PROXY, which libraries take for a proxy to
      * use (CVE-2016-5385). */
-    if (len > NAME_MAX_LEN || strcasecmp(name, "Proxy") == 0
+    if (strcasecmp(name, "Proxy") == 0
         || strcasecmp(name, "Proxy-Authorization") == 0) {
         return 1;
+    }
+    if (len > NAME_USUAL_LEN) {
+        key_name = apr_palloc(w->pool, len + 5);
     }
     len = header_key(key_name, name, len);
     if (len > 0) {
@@ -160,37 +164,48 @@ static int put_variable(void *data, const char *name, const char *value)
     return 1;
 }
 
-/* The request target as the client sent it, without scheme and authority (RFC
- * 9112, 3.2), also after internal redirects. */
+/* What of the target follows scheme and authority, or all of it where it has none
+ * (RFC 9112, 3.2.2). */
+static const char *skip_authority(const char *target)
+{
+    const char *at = target;
+
+    while (apr_isalnum(*at) || (*at && strchr("+-.", *at))) {
+        at++;
+    }
+    if (strncmp(at, "://", 3) != 0) {
+        return target;
+    }
+    return at + 3 + strcspn(at + 3, "/? ");
+}
+
+/* The request target as the client sent it, without scheme and authority, also
+ * after internal redirects. */
 static const char *request_uri(request_rec *r)
 {
-    const char *start, *end;
+    const char *target, *start;
+    apr_size_t len;
 
-    if (!r->the_request) {
+    if (!r->the_request || !(target = ap_strchr_c(r->the_request, ' '))) {
         return r->unparsed_uri;
     }
-    start = ap_strchr_c(r->the_request, ' ');
-    if (!start) {
-        return r->unparsed_uri;
+    while (*target == ' ') {
+        target++;
     }
-    while (*start == ' ') {
-        start++;
+    start = skip_authority(target);
+    len = strcspn(start, " ");
+    if (start == target || *start == '/') {
+        return apr_pstrmemdup(r->pool, start, len);
     }
-    end = ap_strchr_c(start, ' ');
-    if (!end) {
-        end = start + strlen(start);
-    }
-    if (apr_isalpha(*start)) {
-        const char *authority = ap_strstr_c(start, "://");
-        if (authority && authority < end) {
-            start = authority + 3;
-            while (start < end && *start != '/') {
-                start++;
-            }
-        }
-    }
-    return start < end ? apr_pstrmemdup(r->pool, start, (apr_size_t)(end - start))
-                       : "/";
+    return apr_psprintf(r->pool, "/%.*s", (int)len, start);
+}
+
+/* Never empty (PEP 3333), as a client's can be. */
+static const char *server_name(request_rec *r)
+{
+    const char *name = ap_get_server_name_for_url(r);
+
+    return *name ? name : r->server->server_hostname;
 }
 
 static void put_server(struct cgw_buf *buf, request_rec *r)
@@ -201,7 +216,7 @@ static void put_server(struct cgw_buf *buf, request_rec *r)
     put(buf, CGW_KEY_SERVER_SIGNATURE, signature ? signature : "");
     put(buf, CGW_KEY_SERVER_SOFTWARE, ap_get_server_banner());
     put(buf, CGW_KEY_SERVER_NAME,
-        ap_escape_html(r->pool, ap_get_server_name_for_url(r)));
+        ap_escape_html(r->pool, server_name(r)));
     put_number(buf, CGW_KEY_SERVER_PORT, ap_get_server_port(r));
     put(buf, CGW_KEY_SERVER_ADDR, r->connection->local_ip);
     put(buf, CGW_KEY_SERVER_ADMIN, r->server->server_admin);
@@ -292,7 +307,7 @@ static void put_question(struct cgw_buf *buf, const struct cgwm_question *questi
 void cgwm_environ_put(struct cgw_buf *buf, request_rec *r,
                       const cgwm_environ_args *args)
 {
-    struct header_writer headers = {.buf = buf, .args = args};
+    struct header_writer headers = {.buf = buf, .args = args, .pool = r->pool};
     struct cgw_request request = {.flags = request_flags(r, args),
                                   .id = (uint64_t)r->connection->id,
                                   .sent_us = args->sent_us,

@@ -131,7 +131,7 @@ static int take_status(struct cgww_head *head, PyObject *status)
     if (!fault && len - 4 > UINT16_MAX / 2) {
         fault = "is too long";
     }
-    if (!fault) {
+    if (!fault && len > 4) {
         head->reason_len = (size_t)len - 4;
         cgw_buf_put(head->buf, text + 4, (size_t)len - 4);
     }

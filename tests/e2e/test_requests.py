@@ -267,6 +267,25 @@ def test_the_absolute_form_of_a_request_is_the_same_request(httpd):
             environ["SERVER_NAME"]) == ("/x%20y?q", "/x y", "q", "a.example")
 
 
+@pytest.mark.parametrize("target, request_uri, server_name", [
+    (b"http://a.example", "/", "a.example"),
+    (b"http://a.example?q=1", "/?q=1", "a.example"),
+    (b"http://a.example?next=/x", "/?next=/x", "a.example"),
+    (b"HTTP://A.example:81/x?u=http://b.example/y", "/x?u=http://b.example/y", "a.example"),
+    (b"http:/x?u=http://b.example/y", "http:/x?u=http://b.example/y", "a.example"),
+    (b"http:///x", "/x", "a.example")])
+def test_nothing_behind_an_authority_is_lost_or_taken_for_another_path(
+        httpd, target, request_uri, server_name):
+    """PEP 3333: the name of the server is never empty, which RFC 9110, 4.2.1, forbids
+    in the client's URL, too."""
+    httpd.wsgi("info.wsgi")
+    httpd.start()
+    received = exchange(httpd, b"GET " + target + b" HTTP/1.1\r\nHost: a.example\r\n"
+                        b"Connection: close\r\n\r\n")
+    environ = json.loads(received.split(b"\r\n\r\n", 1)[1])["request"]
+    assert (environ["REQUEST_URI"], environ["SERVER_NAME"]) == (request_uri, server_name)
+
+
 @pytest.mark.parametrize("request_line, status", [
     (b"OPTIONS *", 200), (b"GET *", 400), (b"CONNECT a.example:443", 405),
     (b"GET x", 400)])
@@ -296,6 +315,7 @@ def test_urls_and_headers_reach_the_application_up_to_httpd_s_limits(httpd):
     query = "q" * 4000
     headers = {f"X-{number}": f"{number}" * 1000 for number in range(80)}
     headers["X-Long"] = "v" * 8000
+    headers["X-" + "n" * 8000] = "long name"
     told = httpd.get(f"{path}?{query}", headers=headers).json()["request"]
     assert (told["PATH_INFO"], told["QUERY_STRING"]) == (path, query)
     for name, value in headers.items():

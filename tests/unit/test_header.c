@@ -25,8 +25,10 @@ static void test_status_lines(void **state)
     assert_null(status("999 ", &code));
     assert_int_equal(code, 999);
     assert_null(status("404 Nicht gefunden \xfc", &code));
+    assert_null(status("207", &code));
+    assert_int_equal(code, 207);
     static const char *const bad[] = {
-        "", "200", "20 OK", "2000 OK", "200OK!", "abc OK", "099 X",
+        "", "20", "20 OK", "2000", "2000 OK", "200OK!", "abc OK", "099 X",
         "200 a\r\nb", "200 a\nb", "200 \x7f", " 200 OK"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_non_null(status(bad[i], &code));
