@@ -144,13 +144,9 @@ static apr_status_t close_fd(void *data)
     return close((int)(intptr_t)data) < 0 ? errno : APR_SUCCESS;
 }
 
-/* httpd's event MPM sends FILE buckets to a slow client without a thread: at once
- * with sendfile, else (2.4) when the client has taken some 200 KB more. A file
- * that becomes shorter then cannot be noticed in time, so nothing may follow it
- * on the connection. */
-static apr_status_t hand_over(apr_bucket *b, conn_rec *c)
+apr_status_t cgwm_file_make_plain(apr_bucket **b, apr_pool_t *p)
 {
-    const shared_file *f = b->data;
+    const shared_file *f = (*b)->data;
     apr_int32_t flags = APR_READ | APR_BINARY
                         | (f->sendfile ? APR_SENDFILE_ENABLED : 0);
     apr_os_file_t fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
@@ -160,15 +156,29 @@ static apr_status_t hand_over(apr_bucket *b, conn_rec *c)
     if (fd < 0) {
         return errno;
     }
-    apr_pool_cleanup_register(c->pool, (void *)(intptr_t)fd, close_fd,
+    apr_pool_cleanup_register(p, (void *)(intptr_t)fd, close_fd,
                               apr_pool_cleanup_null);
-    apr_os_file_put(&file, &fd, flags, c->pool);
-    plain = apr_bucket_file_create(file, b->start, b->length, c->pool, b->list);
+    apr_os_file_put(&file, &fd, flags, p);
+    plain = apr_bucket_file_create(file, (*b)->start, (*b)->length, p, (*b)->list);
     apr_bucket_file_enable_mmap(plain, 0);
-    APR_BUCKET_INSERT_BEFORE(b, plain);
-    apr_bucket_delete(b);
-    c->keepalive = AP_CONN_CLOSE;
+    APR_BUCKET_INSERT_BEFORE(*b, plain);
+    apr_bucket_delete(*b);
+    *b = plain;
     return APR_SUCCESS;
+}
+
+/* httpd's event MPM sends FILE buckets to a slow client without a thread: at once
+ * with sendfile, else (2.4) when the client has taken some 200 KB more. A file
+ * that becomes shorter then cannot be noticed in time, so nothing may follow it
+ * on the connection. */
+static apr_status_t hand_over(apr_bucket *b, conn_rec *c)
+{
+    apr_status_t rv = cgwm_file_make_plain(&b, c->pool);
+
+    if (rv == APR_SUCCESS) {
+        c->keepalive = AP_CONN_CLOSE;
+    }
+    return rv;
 }
 
 static apr_bucket *first_long_file(apr_bucket_brigade *bb)

@@ -20,6 +20,11 @@ void cgwm_file_insert(apr_bucket_brigade *bb, request_rec *r, const char *group,
 
 int cgwm_file_is(const apr_bucket *b);
 
+/* A FILE bucket of APR in the place of b, which must be one of these: for who
+ * sends it without the thread that ran the request, and does not mind how long it
+ * turns out to be. Good until p ends. */
+apr_status_t cgwm_file_make_plain(apr_bucket **b, apr_pool_t *p);
+
 /* The connection filter that lets httpd send files without a thread. */
 void cgwm_file_register_filter(void);
 

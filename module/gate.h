@@ -18,8 +18,9 @@ typedef struct cgwm_gate cgwm_gate;
  * waits, unless filters make more than 1 MB of it. NULL where it is no HTTP/2
  * stream. */
 cgwm_gate *cgwm_gate_close(request_rec *r);
-/* Once for each that closed it: from now on what is passed on waits for the
- * client, behind what was held. */
+/* Once for each that closed it: from now on what is passed on follows what was
+ * held. What mod_http2 would not take at once goes as a file, so that no thread waits
+ * for the client, unless there is no room on the disk. */
 void cgwm_gate_open(cgwm_gate *gate);
 
 /* Looks how much the client has taken, and passes on what was held. 1: more may

@@ -13,6 +13,7 @@ import zlib
 
 import pytest
 
+from harness.http2 import Http2
 from harness.httpd import until
 from harness.paths import HTTPD_USER, MPM
 from harness.usage import httpd_children, open_files, resident
@@ -401,6 +402,21 @@ def test_files_over_http_2(site, files):
     assert hashlib.sha1(run.stdout).hexdigest() == digest
     run = httpd.curl("/plain", "--http2-prior-knowledge", "--range", "5-99999")
     assert run.stdout == DATA[5:100_000]
+
+
+@pytest.mark.skipif(MPM == "prefork", reason="mod_http2 does not work with it")
+def test_a_file_that_is_cut_does_not_end_as_if_complete_over_http_2(site, files):
+    make_large(files / "victim")
+    httpd = site("Protocols h2c http/1.1", modules=["http2"])
+    with Http2(httpd.port, window=1000) as client:
+        client.reads = False
+        stream = client.ask("/victim")
+        client.receive_until(lambda: stream.body)
+        assert httpd.get("/cut").body == b"cut"
+        client.read_on()
+        while not (client.is_closed or stream.is_over):
+            client.receive()
+        assert not stream.ended and len(stream.body) < LARGE
 
 
 def test_files_through_mod_deflate(site, files):

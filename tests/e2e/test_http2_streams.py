@@ -3,7 +3,9 @@
 has its own bytes, and nothing is left of the others."""
 
 import concurrent.futures
+import contextlib
 import hashlib
+import os
 import random
 
 import pytest
@@ -83,8 +85,7 @@ SIZES = [0, 1, 1000, 16384, 65536, 300_000, 1_000_000]
 CLIENTS, STREAMS = 4, 24
 
 
-@pytest.fixture
-def site(httpd):
+def configure(httpd):
     files = httpd.mkdir("files", owner=HTTPD_USER)
     httpd.load("http2")
     httpd.wsgi(httpd.app("streams.wsgi", APP), "Protocols h2c http/1.1",
@@ -92,6 +93,11 @@ def site(httpd):
                "CGatewayBodyBuffer 64K 100K", "CGatewayResponseBuffer 64K 4M")
     # what the application makes of a client that leaves is logged as an error
     httpd.expect_log("CGW0121", "CGW0123", "ClientDisconnected", "a.example: ")
+
+
+@pytest.fixture
+def site(httpd):
+    configure(httpd)
     return httpd.start()
 
 
@@ -163,3 +169,35 @@ def test_streams_that_are_given_up_disturb_no_other_and_leave_nothing(httpd, sit
         for pid, size in memory.items():
             assert resident(pid) - size < 32 << 20, (pid, size, resident(pid))
     assert httpd.get("/state").json()["pid"] == before["pid"], "the worker lives"
+
+
+@pytest.fixture
+def threads(httpd):
+    """Starts httpd with one child, whose mod_http2 makes a thread where it has none to
+    spare; a function that counts the child's threads."""
+    configure(httpd)
+    httpd.main("StartServers 1\nServerLimit 1\nMaxRequestWorkers 32\nMinSpareThreads 1\n"
+               "MaxSpareThreads 32\nH2MinWorkers 1\nH2MaxWorkers 32")
+    httpd.start()
+    return lambda: sum(len(os.listdir(f"/proc/{pid}/task")) for pid in
+                       httpd_children(httpd))
+
+
+def test_clients_that_do_not_read_hold_no_thread_of_mod_http2(httpd, threads):
+    """It has a thread wait for each client that is given other data than files."""
+    with contextlib.ExitStack() as clients:
+        asked = []
+        for seed, kind in enumerate(KINDS * 4):
+            size = 70_000 if seed < 4 else 1_000_000
+            before = threads() if seed <= 4 else before
+            client = clients.enter_context(Http2(httpd.port, 1000, PATIENCE))
+            client.reads = False
+            stream = client.ask(f"/{kind}/{size}/{seed}")
+            client.receive_until(lambda s=stream: s.body)
+            until(lambda: httpd.connections() == 0, "the worker to be done")
+            asked.append((client, stream, random.Random(seed).randbytes(size)))
+        assert threads() - before < 6, "of twelve"
+        for client, stream, data in asked:
+            client.read_on()
+            client.finish(stream)
+            assert stream.ended and stream.body == data
