@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from harness import tls
+from harness.http2 import Http2
 from harness.httpd import until
 from harness.paths import MPM, PATIENCE, PYTHON
 
@@ -137,6 +138,19 @@ def test_a_get_by_prior_knowledge_and_by_upgrade(site):
             "wsgi.url_scheme": "http"}
         assert "CONTENT_LENGTH" not in environ
     assert ask(httpd, "/environ", "--head")[:2] == (200, "2")
+
+
+def test_what_only_http_2_has_of_headers_is_made_what_cgi_has(httpd, site):
+    """RFC 9113, 8.2.3: cookies in several lines are one; a body needs no length."""
+    site()
+    with Http2(httpd.port, timeout=PATIENCE) as client:
+        told = json.loads(client.finish(client.ask("/environ", "POST", [
+            ("cookie", "a=1"), ("cookie", "b=2"), ("x-same", "1"), ("x-same", "2"),
+            ("x_under", "1"), ("content_length", "9"), ("proxy", "http://b.example"),
+            ("te", "trailers")], b"hello")).body)
+    assert (told["HTTP_COOKIE"], told["HTTP_X_SAME"], told["CONTENT_LENGTH"]) == (
+        "a=1; b=2", "1, 2", "5")
+    assert not {"HTTP_X_UNDER", "HTTP_CONTENT_LENGTH", "HTTP_PROXY"} & set(told)
 
 
 @pytest.fixture
