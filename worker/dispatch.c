@@ -47,7 +47,7 @@ int cgww_dispatch_open(struct cgww_dispatch *d, int listen_fd, uid_t owner)
     setsockopt(listen_fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
     d->listen_fd = listen_fd;
     d->empty_at = 0;
-    d->busy = false;
+    d->busy = true; /* what came while there was no worker is there already */
     d->stepped_back_at = 0;
     atomic_init(&d->serving, 0);
     d->owner = owner;

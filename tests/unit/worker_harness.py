@@ -222,6 +222,7 @@ class Group:
         if os.environ.get("CGW_TEST_PRELOAD"):
             self.environ["LD_PRELOAD"] = os.environ["CGW_TEST_PRELOAD"]
             self.environ["ASAN_OPTIONS"] = "detect_leaks=0"
+            self.environ["TSAN_OPTIONS"] = os.environ.get("TSAN_OPTIONS", "")
         self.worker_control = self.worker_pid = None
 
     def _exec(self, child):
