@@ -105,7 +105,8 @@ static void plan_limit(cgwd_limits *limits, const char *entry)
     if (!*end && limits->nresources < CGWD_RESOURCES_MAX) {
         limits->resources[limits->nresources].resource = (int)resource;
         limits->resources[limits->nresources++].value =
-            (struct rlimit){.rlim_cur = (rlim_t)soft, .rlim_max = (rlim_t)hard};
+            (struct rlimit64){.rlim_cur = (rlim64_t)soft,
+                              .rlim_max = (rlim64_t)hard};
     }
 }
 
@@ -138,8 +139,8 @@ const char *cgwd_limits_apply(const cgwd_limits *limits)
         return "CGatewayCgroup";
     }
     for (int i = 0; i < limits->nresources; i++) {
-        if (setrlimit((__rlimit_resource_t)limits->resources[i].resource,
-                      &limits->resources[i].value) < 0) {
+        if (setrlimit64((__rlimit_resource_t)limits->resources[i].resource,
+                        &limits->resources[i].value) < 0) {
             return "CGatewayLimit";
         }
     }

@@ -13,7 +13,7 @@
  * processors, control group. Made in the supervisor, applied in the child before
  * it becomes the group's user; forked workers inherit it. */
 typedef struct cgwd_limits {
-    struct { int resource; struct rlimit value; } resources[CGWD_RESOURCES_MAX];
+    struct { int resource; struct rlimit64 value; } resources[CGWD_RESOURCES_MAX];
     int nresources;
     int nice;               /* CGW_NICE_INHERITED: not set */
     int has_cpus;

@@ -310,12 +310,12 @@ static void check_limit(cgwm_report *report, const cgw_spec *spec, const char *e
 {
     char *end;
     int resource = (int)strtol(entry, &end, 10);
-    struct rlimit have;
-    rlim_t hard;
+    struct rlimit64 have;
+    rlim64_t hard;
 
     strtoll(end, &end, 10);
-    hard = (rlim_t)strtoll(end, NULL, 10);
-    if (geteuid() == 0 || getrlimit((__rlimit_resource_t)resource, &have) < 0
+    hard = (rlim64_t)strtoll(end, NULL, 10);
+    if (geteuid() == 0 || getrlimit64((__rlimit_resource_t)resource, &have) < 0
         || hard <= have.rlim_max) {
         return;
     }
