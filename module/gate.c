@@ -263,8 +263,22 @@ static void let_files_go(cgwm_gate *gate)
     }
 }
 
-/* One bucket for all the data, where nothing comes between. */
+/* What follows goes along with what was to be flushed. */
 /* NOLINTNEXTLINE(readability-function-size): APR's macros have blocks */
+static void drop_flushes(apr_bucket_brigade *bb)
+{
+    apr_bucket *next;
+
+    for (apr_bucket *b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb); b = next) {
+        next = APR_BUCKET_NEXT(b);
+        if (APR_BUCKET_IS_FLUSH(b) && next != APR_BRIGADE_SENTINEL(bb)) {
+            apr_bucket_delete(b);
+        }
+    }
+}
+
+/* One bucket for all the data, but for what metadata is between. */
+/* NOLINTNEXTLINE(readability-function-size): as above */
 static void let_pieces_go(cgwm_gate *gate)
 {
     apr_status_t rv = APR_SUCCESS;
@@ -291,6 +305,9 @@ static apr_status_t let_go(cgwm_gate *gate)
 {
     apr_off_t length = gate->pool ? length_of(gate->held) : 0;
 
+    if (length > (apr_off_t)PIECE - ROOM) {
+        drop_flushes(gate->held);
+    }
     if (length > (apr_off_t)PIECE_LONGEST) {
         let_files_go(gate);
     }

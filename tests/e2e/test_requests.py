@@ -201,6 +201,14 @@ def test_the_protocol_of_a_client_of_http_1_0_is_told(httpd):
     assert environ["SERVER_PROTOCOL"] == "HTTP/1.0"
 
 
+def test_a_client_of_http_0_9_gets_the_body_alone(httpd):
+    httpd.wsgi("info.wsgi")
+    httpd.start()
+    environ = json.loads(exchange(httpd, b"GET /x?q\r\n"))["request"]
+    assert (environ["SERVER_PROTOCOL"], environ["REQUEST_URI"], environ["PATH_INFO"],
+            environ["QUERY_STRING"]) == ("HTTP/0.9", "/x?q", "/x", "q")
+
+
 @pytest.mark.parametrize("method", [
     "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "REPORT", "MKCOL", "LOCK",
     "X-OWN"])
@@ -390,6 +398,53 @@ def test_chunks_outrank_a_length(httpd, buffer):
     assert told[0]["body"] == "hello"
     assert told[0]["request"].get("CONTENT_LENGTH", "5") == "5"
     assert [t["request"]["PATH_INFO"] for t in told[1:]] in ([], ["/second"])
+
+
+# Ways to write a coding that one server understands and another does not, as the
+# collections of smuggled requests have them.
+ODD_CODINGS = [
+    b" Transfer-Encoding: chunked", b"Transfer-Encoding : chunked",
+    b"Transfer-Encoding\t: chunked", b"Transfer-Encoding:\x0bchunked",
+    b"Transfer-Encoding:\n chunked", b"Transfer-Encoding: chunked\r",
+    b"Transfer-Encoding:\xa0chunked", b"Transfer-Encoding: 'chunked'",
+    b"Transfer-Encoding: chunked;q=1", b"Transfer-Encoding: chunked, cow",
+    b"Transfer-Encoding: cow\r\nTransfer-Encoding: chunked",
+    b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+    b"X: X\nTransfer-Encoding: chunked", b"X: X\rTransfer-Encoding: chunked",
+    b"Transfer\xffEncoding: chunked", b"Transfer-Encoding:", b"Transfer-Encoding: ,"]
+# One that is none, or is understood and then outranks the length.
+READ_BY_LENGTH = [b"Transfer_Encoding: chunked", b"X-Transfer-Encoding: chunked",
+                  b"Content-Encoding: chunked", b"TE: chunked"]
+READ_AS_CHUNKS = [b"Transfer-Encoding:chunked", b"Transfer-Encoding: ,chunked",
+                  b"TRANSFER-ENCODING:\tCHUNKED\t", b"Transfer-Encoding:\r\n chunked"]
+
+
+@pytest.mark.parametrize("buffer", ["0", "64K"])
+def test_a_coding_that_may_be_read_in_two_ways_is_refused_or_ends_the_connection(
+        httpd, buffer):
+    """The application's view of a body is the one by which httpd finds the next
+    request."""
+    httpd.wsgi("info.wsgi", f"CGatewayBodyBuffer {buffer}")
+    httpd.expect_log("AH0\\d+: ")
+    httpd.start()
+    body = b"5\r\nhello\r\n0\r\n\r\n"
+
+    def told(coding):
+        received = exchange(httpd, post(b"/", b"Content-Length: %d" % len(body), coding,
+                                        body=body) + GET_SECOND)
+        assert b"evil" not in received
+        return [(status, status == 200 and json.loads(text)) for status, text in
+                answers(received, "POST", "GET")]
+    for coding in ODD_CODINGS:
+        assert [status for status, _ in told(coding)] in ([400], [501]), coding
+    for coding in READ_BY_LENGTH:
+        first, second = told(coding)
+        assert first[1]["body"].encode() == body and second[0] == 200, coding
+        assert first[1]["request"]["CONTENT_LENGTH"] == str(len(body))
+    for coding in READ_AS_CHUNKS:
+        (_, first), = told(coding)
+        assert first["body"] == "hello", coding
+        assert first["request"].get("CONTENT_LENGTH", "5") == "5"
 
 
 @pytest.mark.parametrize("codings, status", [

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,10 +168,11 @@ static apr_status_t respond(apr_size_t from, apr_size_t len, apr_bucket *end)
     return filter(&stage.gate_filter, bb);
 }
 
-/* The client takes all that mod_http2 has; *at: which byte of the response is next. */
-static void take_all(apr_size_t *at)
+/* The client takes so many buckets of what mod_http2 has; *at: which byte of the
+ * response is next. */
+static void take_some(apr_size_t *at, int buckets)
 {
-    while (!APR_BRIGADE_EMPTY(stage.sent)) {
+    while (!APR_BRIGADE_EMPTY(stage.sent) && buckets-- > 0) {
         apr_bucket *b = APR_BRIGADE_FIRST(stage.sent);
         const char *data;
         apr_size_t len;
@@ -184,6 +186,11 @@ static void take_all(apr_size_t *at)
         APR_BUCKET_REMOVE(b);
         APR_BRIGADE_INSERT_TAIL(stage.taken, b);
     }
+}
+
+static void take_all(apr_size_t *at)
+{
+    take_some(at, INT_MAX);
 }
 
 static apr_bucket *eos(void)
@@ -382,6 +389,38 @@ static void the_pool_of_a_request_that_is_over_is_not_used(void **state)
     assert_ptr_equal(stage.gate->pool, stage.request);
 }
 
+/* Any sequence of what the worker says, looks, and what the client takes. */
+static void nothing_is_lost_or_waited_for_in_any_order(void **state)
+{
+    for (unsigned seed = 0; seed < 300; seed++) {
+        apr_size_t said = 0, at = 0;
+        srand(seed);
+        for (int step = 0; step < 60; step++) {
+            apr_size_t n = (apr_size_t)(rand() % 4 ? rand() % 3000 : rand() % 150000);
+            switch (rand() % 4) {
+            case 0:
+                respond(said, n, rand() % 2 ? apr_bucket_flush_create(
+                                                  stage.c.bucket_alloc) : NULL);
+                said += n;
+                break;
+            case 1:
+                take_some(&at, rand() % 3);
+                break;
+            default:
+                cgwm_gate_has_room(stage.gate);
+            }
+        }
+        cgwm_gate_open(stage.gate);
+        respond(said, 100, eos());
+        assert_true(APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(stage.sent)));
+        take_all(&at);
+        assert_int_equal(at, said + 100);
+        assert_int_equal(stage.waits, 0);
+        tear_down(state);
+        set_up(state);
+    }
+}
+
 static void without_http_2_there_is_none(void **state)
 {
     (void)state;
@@ -405,6 +444,7 @@ int main(void)
         TEST(the_gate_of_a_page_within_a_page_opens_with_the_outer_one),
         TEST(what_is_held_has_a_bound),
         TEST(the_pool_of_a_request_that_is_over_is_not_used),
+        TEST(nothing_is_lost_or_waited_for_in_any_order),
         TEST(without_http_2_there_is_none)};
 
     apr_initialize();
