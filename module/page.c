@@ -26,6 +26,7 @@ static const char style[] =
     "font:15px/1.5 system-ui,sans-serif}\n"
     "main{max-width:76rem;margin:0 auto;padding:1.5rem 1rem 4rem}\n"
     "h1{font-size:1.4rem;margin:0}h2{font-size:1.15rem;margin:0}"
+    "h1,h2,section,header{overflow-wrap:anywhere;min-width:0}"
     "h3{font-size:.8rem;margin:1.2rem 0 .3rem;color:var(--dim);"
     "text-transform:uppercase;letter-spacing:.06em}\n"
     "header{display:flex;flex-wrap:wrap;gap:.3rem 1rem;align-items:baseline;"
@@ -36,10 +37,10 @@ static const char style[] =
     ".badge{font-size:.8rem;font-weight:600;border:1px solid;border-radius:99px;"
     "padding:0 .6rem}.good{color:var(--good)}.bad{color:var(--bad)}"
     ".wait{color:var(--wait)}\n"
-    ".numbers{display:grid;grid-template-columns:repeat(auto-fill,minmax(11.5rem,1fr));"
+    ".numbers{display:grid;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr));"
     "gap:.6rem 1rem;margin:.9rem 0 0}.numbers div{border-left:3px solid var(--line);"
     "padding-left:.6rem}.numbers b{display:block;font-size:1.05rem;"
-    "white-space:nowrap;font-variant-numeric:tabular-nums}\n"
+    "font-variant-numeric:tabular-nums}\n"
     ".plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr));"
     "gap:1rem;margin-top:1rem}figure{margin:0}svg{display:block;width:100%;"
     "height:44px;border-bottom:1px solid var(--line)}polyline{fill:none;"
@@ -338,7 +339,7 @@ static void put_failure(request_rec *r, const cgwm_json *g)
 
 static void put_group(request_rec *r, const cgwm_json *g)
 {
-    ap_rputs("<section>", r);
+    ap_rvputs(r, "<section id=\"group-", text_of(r, g, "name"), "\">", NULL);
     put_title(r, g);
     put_failure(r, g);
     put_numbers(r, g);
@@ -349,6 +350,26 @@ static void put_group(request_rec *r, const cgwm_json *g)
     put_counts(r, cgwm_json_get(g, "ends"), "Processes that ended");
     put_last_end(r, cgwm_json_get(g, "last_end"));
     ap_rputs("</section>\n", r);
+}
+
+/* Of many groups, those that a reader has to find. */
+static void put_failed(request_rec *r, const apr_array_header_t *groups)
+{
+    const char *between = "<section class=bad>Could not be started: ";
+
+    for (int i = 0; i < groups->nelts; i++) {
+        const cgwm_json *g = APR_ARRAY_IDX(groups, i, const cgwm_json *);
+        const char *name = text_of(r, g, "name");
+
+        if (!strcmp(cgwm_json_text_of(g, "state"), "failed")) {
+            ap_rvputs(r, between, "<a class=bad href=\"#group-", name, "\">", name,
+                      "</a>", NULL);
+            between = ", ";
+        }
+    }
+    if (*between == ',') {
+        ap_rputs("</section>\n", r);
+    }
 }
 
 /* ---- the page --------------------------------------------------------------------- */
@@ -395,6 +416,7 @@ void cgwm_page_send(request_rec *r, const cgwm_json *status)
         ap_rputs("<section class=wait>Told to drain: every group says that it is not "
                  "ready.</section>\n", r);
     }
+    put_failed(r, groups);
     for (int i = 0; i < groups->nelts; i++) {
         put_group(r, APR_ARRAY_IDX(groups, i, const cgwm_json *));
     }

@@ -93,6 +93,9 @@ def test_the_page_escapes_and_tells_what_an_import_printed(httpd):
     assert "ValueError: &lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<script>alert" not in page
     assert "importing the application failed" in page
+    assert "Could not be started: " \
+        '<a class=bad href="#group-b.example">b.example</a></section>' in page
+    assert '<section id="group-b.example">' in page
 
 
 def test_only_the_page_s_own_script_may_run(site):
@@ -245,7 +248,7 @@ def test_it_renews_itself_in_a_browser(site, tmp_path):
     """`live` is put there once a renewal came through, under the page's own policy."""
     text = chromium(site, tmp_path, "--dump-dom")
     assert re.search(r'id="live">live<', text), text[-3000:]
-    assert text.count("<section>") == 1
+    assert text.count("<section id=") == 1
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
