@@ -91,5 +91,5 @@ def find_gateway():
     for path in candidates:
         if path.exists() and (path.parent / "cgateway" / "cgatewayd").exists():
             return path
-    raise NotFound("mod_cgateway.so is not installed, nor built: make -f Makefile.apxs "
-                   "all; or name it with --module")
+    raise NotFound("mod_cgateway.so is not installed: make -f Makefile.apxs install; or "
+                   "name a build of it with --module build/mod_cgateway.so")
