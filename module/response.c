@@ -241,6 +241,24 @@ static void take_file(cgwm_response *res, const uint8_t *payload, size_t len)
 
 /* ---- the other frames ----------------------------------------------------- */
 
+/* What a formatted text would end at is shown, so that nothing hides behind it. */
+static const char *with_nul_shown(apr_pool_t *p, const char *text, size_t len)
+{
+    char *shown = apr_palloc(p, 4 * len + 1), *to = shown;
+
+    for (size_t i = 0; i < len; i++) {
+        if (text[i]) {
+            *to++ = text[i];
+        }
+        else {
+            memcpy(to, "\\x00", 4);
+            to += 4;
+        }
+    }
+    *to = '\0';
+    return shown;
+}
+
 /* One entry per line, as an administrator reads it. */
 void cgwm_log_lines(request_rec *r, int level, const char *group,
                       const char *text, size_t len)
@@ -248,7 +266,11 @@ void cgwm_log_lines(request_rec *r, int level, const char *group,
     while (len > 0) {
         const char *end = memchr(text, '\n', len);
         size_t n = end ? (size_t)(end - text) : len;
-        if (n > 0) {
+        if (n > 0 && memchr(text, '\0', n)) {
+            ap_log_rerror(APLOG_MARK, level, 0, r, "%s: %s", group,
+                          with_nul_shown(r->pool, text, n));
+        }
+        else if (n > 0) {
             ap_log_rerror(APLOG_MARK, level, 0, r, "%s: %.*s", group, (int)n,
                           text);
         }

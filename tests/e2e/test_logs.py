@@ -42,7 +42,7 @@ def application(environ, start_response):
         except ValueError:
             log.exception("it failed")
     elif path == "/evil":
-        log.error("one\\n[Wed Nov 25 00:00:00 2026] [core:emerg] forged \\x1b[2J")
+        log.error("one\\n[Wed Nov 25 00:00:00 2026] [core:emerg] forged \\x1b[2J\\0hidden")
     elif path == "/fail":
         raise ValueError("not caught")
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -150,6 +150,7 @@ def test_nobody_forges_a_line(httpd):
         assert "forged" not in line or re.match(
             r"\[[^]]*\] \[cgateway:error\] .*a\.example: \[Wed Nov 25 00", line)
     assert "\x1b" not in httpd.log()
+    assert "x00hidden" in httpd.log(), "nothing hides behind a NUL"
 
 
 # ---- access log -------------------------------------------------------------------------
