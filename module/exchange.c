@@ -680,14 +680,12 @@ static int finish(exchange *x, int status)
     return cgwm_response_finish(&x->response);
 }
 
-static cgwm_outbox *create_outbox(request_rec *r)
+static const cgwm_bounds *response_buffer(const request_rec *r)
 {
     static const cgwm_bounds defaults = {CGWM_DEFAULT_RESPONSE_MEMORY,
                                          CGWM_DEFAULT_RESPONSE_FILE};
-    const cgwm_bounds *bounds = cgwm_bounds_or(
-        &cgwm_dir_conf_get(r)->response_buffer, &defaults);
 
-    return cgwm_outbox_create(r, bounds->memory, bounds->file);
+    return cgwm_bounds_or(&cgwm_dir_conf_get(r)->response_buffer, &defaults);
 }
 
 static int client_socket(request_rec *r)
@@ -706,12 +704,13 @@ int cgwm_exchange_run(request_rec *r, const cgwm_group *group,
                       const cgwm_environ_args *args, cgwm_body *body)
 {
     exchange x = {.r = r, .group = group, .args = *args, .body = body, .fd = -1};
+    const cgwm_bounds *buffer = response_buffer(r);
     int status;
 
     x.client_fd = client_socket(r);
-    x.gate = cgwm_gate_close(r);
+    x.gate = cgwm_gate_close(r, buffer->file > 0);
     x.inbox = cgwm_inbox_create(r);
-    x.outbox = create_outbox(r);
+    x.outbox = cgwm_outbox_create(r, buffer->memory, buffer->file);
     cgwm_response_init(&x.response, r, x.inbox, x.outbox, group->spec->name);
     x.response.tally = group->tally;
     status = run_attempts(&x);

@@ -40,6 +40,7 @@ struct cgwm_gate {
     int quick;                  /* pieces that were taken soon */
     apr_status_t broken;        /* what passing on what was held ended with */
     apr_pool_t *pool;           /* of the stream's request; NULL: it is over */
+    int may_store;
 };
 
 /* mod_http2 deletes a bucket once the client has taken it: by the thread that
@@ -246,15 +247,16 @@ static apr_status_t let_memory_go(cgwm_gate *gate, cgwm_spool *spool)
  * as long as it holds less than H2StreamMaxMemSize of other data. */
 static void let_files_go(cgwm_gate *gate)
 {
-    cgwm_spool *spool;
-    apr_status_t rv = cgwm_spool_open(&spool, gate->pool);
+    cgwm_spool *spool = NULL;
+    apr_status_t rv = gate->may_store ? cgwm_spool_open(&spool, gate->pool)
+                                      : APR_SUCCESS;
 
     while (rv == APR_SUCCESS && !APR_BRIGADE_EMPTY(gate->held)) {
         apr_bucket *b = APR_BRIGADE_FIRST(gate->held);
         if (cgwm_file_is(b)) {
             rv = cgwm_file_make_plain(&b, gate->pool);
         }
-        else if (has_data_first(gate->held) && !is_file(b)) {
+        else if (spool && has_data_first(gate->held) && !is_file(b)) {
             rv = let_memory_go(gate, spool);
         }
         else {
@@ -430,7 +432,7 @@ static void remember_pool(cgwm_gate *gate, const request_rec *r)
     }
 }
 
-cgwm_gate *cgwm_gate_close(request_rec *r)
+cgwm_gate *cgwm_gate_close(request_rec *r, int may_store)
 {
     conn_rec *c = r->connection;
     cgwm_gate *gate;
@@ -443,6 +445,7 @@ cgwm_gate *cgwm_gate_close(request_rec *r)
         gate = create(r);
     }
     remember_pool(gate, r);
+    gate->may_store = may_store;
     gate->closed++;
     gate->pause_ms = 0;
     return gate;

@@ -15,12 +15,13 @@
 typedef struct cgwm_gate cgwm_gate;
 
 /* The gate of the request's stream; from now on nothing that is passed on
- * waits, unless filters make more than 1 MB of it. NULL where it is no HTTP/2
+ * waits, unless filters make more than 1 MB of it. may_store: temporary files may
+ * be written for what the client has not taken. NULL where it is no HTTP/2
  * stream. */
-cgwm_gate *cgwm_gate_close(request_rec *r);
+cgwm_gate *cgwm_gate_close(request_rec *r, int may_store);
 /* Once for each that closed it: from now on what is passed on follows what was
  * held. What mod_http2 would not take at once goes as a file, so that no thread waits
- * for the client, unless there is no room on the disk. */
+ * for the client, unless it may not be stored or the disk has no room. */
 void cgwm_gate_open(cgwm_gate *gate);
 
 /* Looks how much the client has taken, and passes on what was held. 1: more may

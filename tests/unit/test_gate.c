@@ -9,8 +9,10 @@
 #include <cmocka.h>
 
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "apr_portable.h"
 
@@ -131,7 +133,7 @@ static int set_up(void **state)
     stage.r = (request_rec){.pool = stage.request, .connection = &stage.c};
     stage.sent = apr_brigade_create(stage.connection, stage.c.bucket_alloc);
     stage.taken = apr_brigade_create(stage.connection, stage.c.bucket_alloc);
-    stage.gate = cgwm_gate_close(&stage.r);
+    stage.gate = cgwm_gate_close(&stage.r, 1);
     return 0;
 }
 
@@ -331,18 +333,45 @@ static void whatever_is_left_goes_at_once(void **state)
     }
 }
 
-static void a_disk_without_room_lets_the_thread_wait_and_loses_nothing(void **state)
+static void check_the_end_without_files(void)
 {
     apr_size_t at = 0;
 
-    (void)state;
     respond(0, 100000, NULL);
     cgwm_gate_open(stage.gate);
-    stage.gate->pool = NULL; /* the same, where the request is over */
     assert_int_equal(respond(100000, 100000, eos()), APR_SUCCESS);
     assert_true(stage.waits > 0);
     take_all(&at);
     assert_int_equal(at, 200000);
+}
+
+static void a_thread_that_may_not_store_waits_and_loses_nothing(void **state)
+{
+    (void)state;
+    stage.gate->may_store = 0;
+    check_the_end_without_files();
+}
+
+static void so_does_one_whose_request_is_over(void **state)
+{
+    (void)state;
+    stage.gate->pool = NULL;
+    check_the_end_without_files();
+}
+
+/* As on a full disk: the file can be made, and takes nothing. */
+static void so_does_one_that_finds_no_space(void **state)
+{
+    struct rlimit limit, none;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    check_the_end_without_files();
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    signal(SIGXFSZ, SIG_DFL);
 }
 
 static void the_gate_of_a_page_within_a_page_opens_with_the_outer_one(void **state)
@@ -352,7 +381,7 @@ static void the_gate_of_a_page_within_a_page_opens_with_the_outer_one(void **sta
 
     (void)state;
     respond(0, 100000, NULL);
-    assert_ptr_equal(cgwm_gate_close(&inner), stage.gate);
+    assert_ptr_equal(cgwm_gate_close(&inner, 1), stage.gate);
     respond(100000, 50000, NULL);
     cgwm_gate_open(stage.gate);
     assert_int_equal(respond(150000, 50000, NULL), APR_SUCCESS);
@@ -385,7 +414,7 @@ static void the_pool_of_a_request_that_is_over_is_not_used(void **state)
     assert_null(stage.gate->pool);
     apr_pool_create(&stage.request, stage.connection);
     stage.r.pool = stage.request;
-    assert_ptr_equal(cgwm_gate_close(&stage.r), stage.gate);
+    assert_ptr_equal(cgwm_gate_close(&stage.r, 1), stage.gate);
     assert_ptr_equal(stage.gate->pool, stage.request);
 }
 
@@ -425,7 +454,7 @@ static void without_http_2_there_is_none(void **state)
 {
     (void)state;
     stage.c.master = NULL;
-    assert_null(cgwm_gate_close(&stage.r));
+    assert_null(cgwm_gate_close(&stage.r, 1));
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -440,7 +469,9 @@ int main(void)
         TEST(metadata_keeps_its_place),
         TEST(a_stream_that_is_given_up_is_told_once),
         TEST(whatever_is_left_goes_at_once),
-        TEST(a_disk_without_room_lets_the_thread_wait_and_loses_nothing),
+        TEST(a_thread_that_may_not_store_waits_and_loses_nothing),
+        TEST(so_does_one_whose_request_is_over),
+        TEST(so_does_one_that_finds_no_space),
         TEST(the_gate_of_a_page_within_a_page_opens_with_the_outer_one),
         TEST(what_is_held_has_a_bound),
         TEST(the_pool_of_a_request_that_is_over_is_not_used),
