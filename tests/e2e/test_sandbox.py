@@ -32,7 +32,7 @@ def httpd(request):
 # On x86-64, where the numbers are; each succeeds, or fails otherwise, without filter.
 REFUSED = {"unshare a user namespace": "272, 0x10000000",
            "clone into a user namespace": "56, 0x10000000 | 17, 0, 0, 0, 0",
-           "read a process's memory": "310, os.getpid(), None, 0, None, 0, 0",
+           "read a process's memory": "310, os.getpid(), None, 0, None, 0, ctypes.c_long()",
            "trace": "101, 16, 1, 0, 0",
            "keyring": "250, 0, -3, 0",
            "io_uring": "425, 0, 0",
