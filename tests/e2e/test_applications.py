@@ -245,7 +245,7 @@ def test_django_sends_a_file_of_100_megabytes_whole_and_in_ranges(httpd):
 
 # ---- Django REST framework, Werkzeug -------------------------------------------------
 
-REST_FRAMEWORK = "djangorestframework==3.15.2"
+REST_FRAMEWORK = "djangorestframework==3.15.2 django==5.2.*"
 REST_APP = """\
 import os
 from django.conf import settings

@@ -11,8 +11,8 @@ from harness import interpreters
 from harness.httpd import until
 
 # Of one virtual environment; all of them run on Python 3.9.
-PACKAGES = ("django==4.2.16 flask==3.0.3 pyramid==2.0.2 bottle==0.13.2 falcon==3.1.3 "
-            "webob==1.8.9")
+PACKAGES = ("django==4.2.16 flask==3.0.3 pyramid==2.0.2 bottle==0.13.2 falcon==4.0.2 "
+            "webob==1.8.9 setuptools==75.8.0")
 
 COMMON = """\
 import os
