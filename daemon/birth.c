@@ -125,7 +125,7 @@ cgwd_process *cgwd_birth_exec(cgwd_generation *gen)
     if (pid > 0) {
         proc = cgwd_process_create(gen, CGWD_PROCESS_STARTING, pid, ends.control[0],
                                    ends.output[0]);
-        err = ENOMEM;
+        err = errno;
     }
     if (!proc) {
         if (pid) {
@@ -178,7 +178,7 @@ cgwd_process *cgwd_birth_fork(cgwd_generation *gen)
     if (!err) {
         proc = cgwd_process_create(gen, CGWD_PROCESS_LAUNCHING, 0, ends.control[0],
                                    ends.output[0]);
-        err = ENOMEM;
+        err = errno;
     }
     if (!proc) {
         /* without its channel the template has just died, which is said, and

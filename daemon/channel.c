@@ -199,10 +199,10 @@ static void handle_control(cgwd_watch *watch)
 
 /* ---- the channel -------------------------------------------------------- */
 
-void cgwd_channel_open(cgwd_process *proc, int fd)
+int cgwd_channel_open(cgwd_process *proc, int fd)
 {
     proc->control = (cgwd_watch){.fd = fd, .owner = proc, .handle = handle_control};
-    cgwd_watch_add(proc->sup->loop, &proc->control);
+    return cgwd_watch_add(proc->sup->loop, &proc->control);
 }
 
 void cgwd_channel_close(cgwd_process *proc)

@@ -7,8 +7,8 @@
 /* The control channel of a process: what it says of itself. None of it is
  * trusted: whatever is out of turn costs the process its life. */
 
-/* Takes fd over, and hears it from now on. */
-void cgwd_channel_open(cgwd_process *proc, int fd);
+/* Hears fd from now on, and takes it over. 0; or an errno, and fd is the caller's. */
+int cgwd_channel_open(cgwd_process *proc, int fd);
 /* A no-op where it is closed. */
 void cgwd_channel_close(cgwd_process *proc);
 /* The process has ended and is not reaped yet: take the messages that it left. */

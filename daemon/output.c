@@ -128,11 +128,11 @@ static void handle_output(cgwd_watch *watch)
     hold(proc);
 }
 
-void cgwd_output_open(cgwd_process *proc, int fd)
+int cgwd_output_open(cgwd_process *proc, int fd)
 {
     proc->output = (cgwd_watch){.fd = fd, .owner = proc, .handle = handle_output};
     proc->hold = (cgwd_timer){.owner = proc, .handle = handle_hold};
-    cgwd_watch_add(proc->sup->loop, &proc->output);
+    return cgwd_watch_add(proc->sup->loop, &proc->output);
 }
 
 void cgwd_output_catch_up(cgwd_process *proc)

@@ -7,8 +7,9 @@
 /* What a process prints: line by line to its group's log. Lines that belong together
  * (block.h) stay together there: they are held back for a moment. */
 
-/* Takes the pipe's end over, and reads it from now on. */
-void cgwd_output_open(cgwd_process *proc, int fd);
+/* Reads the pipe's end from now on, and takes it over. 0; or an errno, and it is the
+ * caller's. */
+int cgwd_output_open(cgwd_process *proc, int fd);
 /* Something is about to be logged that comes after what the process has printed:
  * log that now. */
 void cgwd_output_catch_up(cgwd_process *proc);

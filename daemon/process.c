@@ -248,6 +248,21 @@ static void handle_deadline(cgwd_timer *timer)
 
 /* ---- a new one ---------------------------------------------------------- */
 
+/* From now on; 0 or an errno. */
+static int hear(cgwd_process *proc, int control, int output)
+{
+    int err = cgwd_channel_open(proc, control);
+
+    if (err) {
+        return err;
+    }
+    err = cgwd_output_open(proc, output);
+    if (err) {
+        cgwd_watch_remove(proc->sup->loop, &proc->control);
+    }
+    return err;
+}
+
 cgwd_process *cgwd_process_create(cgwd_generation *gen,
                                   enum cgwd_process_state state, pid_t pid,
                                   int control, int output)
@@ -259,6 +274,11 @@ cgwd_process *cgwd_process_create(cgwd_generation *gen,
     }
     proc->sup = gen->sup;
     proc->generation = gen;
+    errno = hear(proc, control, output);
+    if (errno) {
+        free(proc);
+        return NULL;
+    }
     proc->state = state;
     proc->pid = pid;
     proc->born = cgwd_now();
@@ -272,8 +292,6 @@ cgwd_process *cgwd_process_create(cgwd_generation *gen,
     proc->next = gen->processes;
     gen->processes = proc;
     gen->sup->nprocesses++;
-    cgwd_channel_open(proc, control);
-    cgwd_output_open(proc, output);
     if (pid) {
         apr_hash_set(gen->sup->processes, &proc->pid, sizeof(proc->pid), proc);
     }

@@ -58,7 +58,8 @@ void cgwd_process_set_state(cgwd_process *proc, enum cgwd_process_state state,
                             const char *why);
 
 /* A new one of its generation, for birth.c: takes both descriptors over. pid 0: it
- * is not known yet. NULL: no memory, and they are still the caller's. */
+ * is not known yet. NULL with errno: there is no memory, or it
+ * cannot be heard, and they are still the caller's. */
 cgwd_process *cgwd_process_create(struct cgwd_generation *gen,
                                   enum cgwd_process_state state, pid_t pid,
                                   int control, int output);

@@ -53,6 +53,7 @@ typedef struct cgwm_server_conf {
     struct cgwm_answers *answers;   /* main server, of a child; may be NULL */
     apr_hash_t *groups;             /* main server only, once resolved:
                                        name -> cgwm_group, of all servers */
+    int is_pending;                 /* main server: the supervisor has not got it */
 } cgwm_server_conf;
 
 /* What is kept of a body, in memory and then in a temporary file, in bytes.

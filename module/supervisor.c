@@ -183,6 +183,12 @@ static apr_status_t write_all(int fd, const char *bytes, apr_size_t len)
     return APR_SUCCESS;
 }
 
+/* What the supervisor is given. */
+typedef struct configuration {
+    const apr_array_header_t *groups;   /* of cgwm_group */
+    int specs;                          /* a memfd with theirs, in that order */
+} configuration;
+
 /* A memfd that holds the specs of the groups in their order. */
 static apr_status_t specs_memfd(int *fd, const apr_array_header_t *groups,
                                 apr_pool_t *ptemp)
@@ -209,11 +215,11 @@ static apr_status_t specs_memfd(int *fd, const apr_array_header_t *groups,
 }
 
 static apr_status_t send_groups(supervisor *sup, server_rec *s,
-                                const apr_array_header_t *groups,
+                                const configuration *config,
                                 apr_pool_t *ptemp)
 {
-    for (int i = 0; i < groups->nelts; i++) {
-        cgwm_group *group = APR_ARRAY_IDX(groups, i, cgwm_group *);
+    for (int i = 0; i < config->groups->nelts; i++) {
+        cgwm_group *group = APR_ARRAY_IDX(config->groups, i, cgwm_group *);
         int fds[2] = {cgwm_rundir_socket(sup->rundir, group->spec->name),
                       cgwm_grouplog_open(group, s, ptemp)};
         int rv = cgw_message_send(sup->control, CGW_MSG_GROUP, (uint64_t)i,
@@ -247,24 +253,18 @@ static apr_status_t await_answer(supervisor *sup)
 }
 
 static apr_status_t send_config(supervisor *sup, server_rec *s,
-                                const apr_array_header_t *groups, int commit,
+                                const configuration *config, int commit,
                                 apr_pool_t *ptemp)
 {
-    int fds[2];
-    apr_status_t rv = specs_memfd(&fds[0], groups, ptemp);
+    const int fds[2] = {config->specs, cgwm_grouplog_of_server(s, s, ptemp)};
+    apr_status_t rv = cgw_message_send(sup->control, CGW_MSG_CONFIG,
+                                       (uint64_t)config->groups->nelts, fds, 2);
 
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    fds[1] = cgwm_grouplog_of_server(s, s, ptemp);
-    rv = cgw_message_send(sup->control, CGW_MSG_CONFIG,
-                          (uint64_t)groups->nelts, fds, 2);
-    close(fds[0]);
     if (rv == APR_SUCCESS) {
         rv = cgw_message_send(sup->control, CGW_MSG_USER, httpd_uid(), NULL, 0);
     }
     if (rv == APR_SUCCESS) {
-        rv = send_groups(sup, s, groups, ptemp);
+        rv = send_groups(sup, s, config, ptemp);
     }
     if (rv == APR_SUCCESS) {
         rv = cgw_message_send(sup->control, CGW_MSG_COMMIT, (uint64_t)commit,
@@ -314,7 +314,7 @@ static void watch_former(supervisor *sup, apr_pool_t *pconf)
 /* Starts one, beside the predecessor where there is one, and gives it the
  * configuration. */
 static apr_status_t start_and_configure(supervisor *sup, server_rec *s,
-                                        const apr_array_header_t *groups,
+                                        const configuration *config,
                                         pid_t predecessor, apr_pool_t *ptemp)
 {
     apr_status_t rv = start_supervisor(sup, s, predecessor, ptemp);
@@ -322,7 +322,7 @@ static apr_status_t start_and_configure(supervisor *sup, server_rec *s,
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    rv = send_config(sup, s, groups, CGW_COMMIT_GRACEFUL, ptemp);
+    rv = send_config(sup, s, config, CGW_COMMIT_GRACEFUL, ptemp);
     if (rv != APR_SUCCESS) {
         discard_supervisor(sup);
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, CGW_LOGNO(0103)
@@ -359,7 +359,7 @@ static void dismiss(const supervisor *former, int commit, int elsewhere)
 /* The supervisor that is installed now takes the place of the running one; that
  * one goes on where it cannot. */
 static apr_status_t replace_supervisor(supervisor *sup, server_rec *s,
-                                       const apr_array_header_t *groups,
+                                       const configuration *config,
                                        int commit, int elsewhere,
                                        apr_pool_t *ptemp)
 {
@@ -372,7 +372,7 @@ static apr_status_t replace_supervisor(supervisor *sup, server_rec *s,
                      "with it; the former one (pid %ld) serves until then",
                      (long)former.pid);
     }
-    rv = start_and_configure(sup, s, groups, former.pid, ptemp);
+    rv = start_and_configure(sup, s, config, former.pid, ptemp);
     if (rv == APR_SUCCESS) {
         dismiss(&former, commit, elsewhere);
         let_end(sup, former.pid);
@@ -380,23 +380,23 @@ static apr_status_t replace_supervisor(supervisor *sup, server_rec *s,
     }
     *sup = former;
     return sup->protocol == CGW_CONTROL_VERSION
-               ? send_config(sup, s, groups, commit, ptemp) : rv;
+               ? send_config(sup, s, config, commit, ptemp) : rv;
 }
 
 /* Gives the running supervisor the configuration; one that is gone or does
  * not answer is replaced, once. */
-static apr_status_t configure(supervisor *sup, server_rec *s, int commit,
-                              int elsewhere, apr_pool_t *ptemp)
+static apr_status_t pass_on(supervisor *sup, server_rec *s,
+                            const configuration *config, int commit,
+                            int elsewhere, apr_pool_t *ptemp)
 {
-    apr_array_header_t *groups = list_groups(s, ptemp);
     apr_status_t rv;
 
     if (sup->pid > 0 && (elsewhere || is_outdated(sup, ptemp))) {
-        return replace_supervisor(sup, s, groups, commit, elsewhere, ptemp);
+        return replace_supervisor(sup, s, config, commit, elsewhere, ptemp);
     }
     if (sup->pid > 0) {
         kill(sup->pid, SIGCONT); /* nobody serves while its answer is awaited */
-        rv = send_config(sup, s, groups, commit, ptemp);
+        rv = send_config(sup, s, config, commit, ptemp);
         if (rv == APR_SUCCESS) {
             return rv;
         }
@@ -406,7 +406,30 @@ static apr_status_t configure(supervisor *sup, server_rec *s, int commit,
                      (long)sup->pid);
         discard_supervisor(sup);
     }
-    return start_and_configure(sup, s, groups, 0, ptemp);
+    return start_and_configure(sup, s, config, 0, ptemp);
+}
+
+/* What httpd's parent has not got itself, a descriptor or memory, is no reason to end
+ * a supervisor that serves: the hook of the monitor tries again. */
+static apr_status_t configure(supervisor *sup, server_rec *s, int commit,
+                              int elsewhere, apr_pool_t *ptemp)
+{
+    configuration config = {.groups = list_groups(s, ptemp)};
+    apr_status_t rv = specs_memfd(&config.specs, config.groups, ptemp);
+
+    if (rv == APR_SUCCESS) {
+        rv = pass_on(sup, s, &config, commit, elsewhere, ptemp);
+        close(config.specs);
+    }
+    else {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, CGW_LOGNO(0184)
+                     "the configuration of the groups cannot be passed on: they "
+                     "are served as they were before, and it is tried again. "
+                     "Limits on descriptors or memory of httpd's service are the "
+                     "usual cause");
+    }
+    cgwm_server_conf_get(s)->is_pending = rv != APR_SUCCESS;
+    return rv;
 }
 
 /* ---- life -------------------------------------------------------------- */
@@ -421,7 +444,7 @@ static int is_stopping(void)
     return state == AP_MPMQ_STOPPING;
 }
 
-static void start_again(supervisor *sup, server_rec *s)
+static void configure_again(supervisor *sup, server_rec *s)
 {
     apr_pool_t *ptemp;
 
@@ -453,19 +476,20 @@ static void maintain(int reason, void *data, apr_wait_t status)
                  (long)sup->pid, WIFSIGNALED(status) ? "signal" : "exit code",
                  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     sup->pid = 0;
-    start_again(sup, s);
+    configure_again(sup, s);
 }
 
-/* httpd's parent looks every ten seconds: one that could not be started, for want of
- * processes or memory, may be by now. */
+/* httpd's parent looks every ten seconds: what could not be done, for want of processes
+ * or memory, may be possible by now. */
 static int retry(apr_pool_t *p, server_rec *s)
 {
     supervisor *sup = ap_retained_data_get(RETAINED_KEY);
 
     (void)p;
-    if (sup && sup->layout == LAYOUT && sup->pid == 0 && sup->rundir
-        && apr_hash_count(cgwm_server_conf_get(s)->groups) > 0 && !is_stopping()) {
-        start_again(sup, s);
+    if (sup && sup->layout == LAYOUT && sup->rundir && !is_stopping()
+        && cgwm_server_conf_get(s)->is_pending) {
+        apr_proc_other_child_unregister(sup); /* that one may be replaced */
+        configure_again(sup, s);
     }
     return DECLINED;
 }

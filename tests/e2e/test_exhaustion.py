@@ -111,6 +111,40 @@ def test_a_graceful_restart_while_the_supervisor_has_no_descriptors(httpd, site)
     assert [o for o in running.failures() if o.error != "stale"] == []
 
 
+NO_MEMFD = """\
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int memfd_create(const char *name, unsigned flags)
+{
+    if (access(FILE_OF_WANT, F_OK) == 0) { errno = EMFILE; return -1; }
+    return (int)syscall(SYS_memfd_create, name, flags);
+}
+"""
+
+
+@pytest.mark.skipif(bool(PRELOAD), reason="sanitizers have to be loaded first")
+def test_a_graceful_restart_while_httpds_parent_has_no_descriptors(httpd, site):
+    """It once ended the supervisor, and so every group, for what it lacked itself."""
+    httpd.expect_log("CGW0184")
+    want, library = httpd.root / "want", httpd.root / "want.so"
+    subprocess.run(["cc", "-shared", "-fPIC", f'-DFILE_OF_WANT="{want}"', "-o", library,
+                    httpd.write("want.c", NO_MEMFD)], check=True)
+    httpd.environment["LD_PRELOAD"] = str(library)
+    old, supervisor = site(), httpd.supervisor()
+    with load(httpd) as running:
+        want.touch()
+        httpd.graceful()
+        httpd.wait_log("CGW0184", "main")
+        want.unlink()
+        until(lambda: len(set(httpd.workers("a.example")) - old) == 2,
+              "the configuration to be passed on")
+    assert [o for o in running.failures() if o.error != "stale"] == []
+    assert httpd.supervisor() == supervisor
+
+
 def test_a_worker_without_descriptors_leaves_requests_to_the_others(httpd, site):
     httpd.expect_log("CGW0402", r"\] a\.example: ")
     victim = min(site())

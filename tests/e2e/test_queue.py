@@ -14,7 +14,7 @@ import time
 import pytest
 
 from harness.ctl import Ctl
-from harness.httpd import until
+from harness.httpd import is_stopped, until
 
 # Tells by files in MARKS what it does, and waits for files there.
 APP = '''
@@ -222,6 +222,7 @@ def test_a_frozen_worker_costs_no_more_than_the_time_and_runs_nothing_later(
     worker, = httpd.workers("a.example")
     os.kill(worker, signal.SIGSTOP)
     try:
+        until(lambda: is_stopped(worker), "all of its threads to stop")
         with contextlib.ExitStack() as stack:
             raws = [stack.enter_context(httpd.raw()) for _ in BODIES]
             for number, body in enumerate(BODIES):

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,6 +127,57 @@ static void a_control_group_is_set_and_joined(void **state)
     assert_int_equal(access(spec->cgroup_dir, F_OK), -1);
 }
 
+static int plan_in(const char *dir, const char *setting, const char **what)
+{
+    cgw_spec *spec = cgw_spec_create(pool);
+    cgwd_limits limits;
+    int err;
+
+    spec->cgroup_dir = dir;
+    APR_ARRAY_PUSH(spec->cgroup, const char *) = setting;
+    *what = NULL;
+    err = cgwd_limits_plan(&limits, spec, what, pool);
+    cgwd_limits_close(&limits);
+    return err;
+}
+
+/* Each step that a kernel can refuse, and what is named then. The kernel itself is not
+ * asked: /dev/full refuses to be written as a control group's file does. */
+static void what_a_control_group_refuses_is_named(void **state)
+{
+    const char *dir = apr_pstrcat(pool, parent, "/cgw-shop", NULL), *what, *file;
+
+    (void)state;
+    assert_int_equal(plan_in("/dev/null/cgw-shop", "pids.max=5", &what), ENOTDIR);
+    assert_string_equal(what, "/dev/null/cgw-shop");
+
+    assert_int_equal(mkdir(dir, 0755), 0);
+    file = apr_pstrcat(pool, dir, "/cpu.max", NULL);
+    assert_int_equal(symlink("/dev/full", file), 0);
+    assert_int_equal(plan_in(dir, "cpu.max=1000 100000", &what), ENOSPC);
+    assert_string_equal(what, file);
+    assert_int_equal(plan_in(dir, "cpu.max", &what), EINVAL);
+    unlink(file);
+
+    file = make("/cgw-shop/cpu.max");
+    assert_int_equal(plan_in(dir, "cpu.max=1000 100000", &what), ENOENT);
+    assert_string_equal(what, apr_pstrcat(pool, dir, "/cgroup.procs", NULL));
+    assert_string_equal(content(file), "1000 100000");
+    unlink(file);
+    rmdir(dir);
+}
+
+/* The limit on processes of the group or of those above it is reached, say. */
+static void a_process_that_may_not_enter_its_control_group_does_not_start(void **state)
+{
+    cgwd_limits limits = {.cgroup = "/cgw-shop", .procs = open("/dev/full", O_WRONLY)};
+
+    (void)state;
+    assert_true(limits.procs >= 0);
+    assert_string_equal(cgwd_limits_apply(&limits), "CGatewayCgroup");
+    close(limits.procs);
+}
+
 static void a_process_s_memory_is_told(void **state)
 {
     int64_t before = cgwd_footprint(getpid(), 0), size = 64 << 20;
@@ -167,6 +219,9 @@ int main(void)
         cmocka_unit_test(processors_are_read_as_the_kernel_writes_them),
         cmocka_unit_test(a_child_gets_what_was_planned),
         cmocka_unit_test(a_control_group_is_set_and_joined),
+        cmocka_unit_test(what_a_control_group_refuses_is_named),
+        cmocka_unit_test(
+            a_process_that_may_not_enter_its_control_group_does_not_start),
         cmocka_unit_test(a_process_s_memory_is_told),
     };
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The last process of a generation takes the generation with it. */
+/* The last process of a generation takes the generation with it; and one that never
+ * came to be leaves nothing. */
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
+#include <errno.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,10 +55,36 @@ static void nothing_of_a_generation_is_used_behind_its_end(void **state)
     cgwd_timer_clear(sup->loop, &group->retry);
 }
 
+/* For want of memory, say; here, since a file is nothing that is waited for. It would
+ * be waited for until CGatewayStartTimeout. */
+static void there_is_no_process_that_cannot_be_heard(void **state)
+{
+    cgwd_supervisor *sup = make_supervisor();
+    cgwd_group *group = make_group(sup, 0);
+    cgwd_generation *gen = group->generations;
+    int file = memfd_create("file", MFD_CLOEXEC), ends[2], status;
+
+    (void)state;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_null(cgwd_process_create(gen, CGWD_PROCESS_LAUNCHING, 0, file, ends[0]));
+    assert_int_equal(errno, EPERM);
+    assert_null(cgwd_process_create(gen, CGWD_PROCESS_LAUNCHING, 0, ends[0], file));
+    assert_int_equal(sup->nprocesses, 1);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(close(ends[i]), 0);
+    }
+    assert_int_equal(close(file), 0);
+    assert_int_equal(waitpid(spawned, &status, 0), spawned);
+    cgwd_process_reaped(sup, spawned, status);
+    assert_int_equal(sup->nprocesses, 0);
+    cgwd_timer_clear(sup->loop, &group->retry);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_of_a_generation_is_used_behind_its_end),
+        cmocka_unit_test(there_is_no_process_that_cannot_be_heard),
     };
 
     apr_initialize();
