@@ -23,7 +23,7 @@ VERSIONS = {
 # Structs of these headers are what one program makes of what it got, for itself, as are
 # these of other files.
 NOT_SHARED = ["include/cgw_wire.h", "include/cgw_spec.h"]
-PRIVATE = ["cgw_slot_view", "cgw_totals", "cgwm_launch"]
+PRIVATE = ["cgw_slot_view", "cgw_totals", "cgwm_launch", "configuration"]
 
 
 def read(path):
