@@ -488,7 +488,9 @@ static int retry(apr_pool_t *p, server_rec *s)
     (void)p;
     if (sup && sup->layout == LAYOUT && sup->rundir && !is_stopping()
         && cgwm_server_conf_get(s)->is_pending) {
-        apr_proc_other_child_unregister(sup); /* that one may be replaced */
+        if (sup->pid > 0) {
+            apr_proc_other_child_unregister(sup); /* that one may be replaced */
+        }
         configure_again(sup, s);
     }
     return DECLINED;
