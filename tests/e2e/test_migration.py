@@ -302,6 +302,9 @@ def converted(tmp_path, text):
      ["AuthBasicProvider file cgateway", "Require not cgateway-group x",
       "\nRequire cgateway-group staff", "CGatewayAuthFunctions"]),
     ("Include nowhere.conf\n", 1, ["Include nowhere.conf"]),
+    ("<VirtualHost *:80>\nServerName a\nAlias /static/ /srv/static/\n"
+     "WSGIScriptAlias / /x.wsgi\n</VirtualHost>\n", 0,
+     ["\nCGatewayPassAuthorization Off\n"]),
 ])
 def test_what_differs_is_said(tmp_path, text, exit_code, words):
     run = converted(tmp_path, text)

@@ -201,8 +201,10 @@ class Converter:
             inside.insert(0, f"SetHandler cgateway:{self.groups[use.key].name}")
         if not inside:
             return []
-        below = self.below(use)
-        if not below and not use.prefix and all(t.startswith("CGateway") for t in inside):
+        is_about_applications = all(text.startswith("CGateway") for text in inside)
+        below = self.below(use, [] if is_about_applications else [
+            *use.server.plain_aliases, *self.conf.main.plain_aliases])
+        if not below and not use.prefix and is_about_applications:
             return inside
         section, pattern = "Location", use.prefix or "/"
         if below:
@@ -213,9 +215,9 @@ class Converter:
         return [f"<{section} {quoted(pattern)}>", *("    " + text for text in inside),
                 f"</{section}>"]
 
-    def below(self, use):
+    @staticmethod
+    def below(use, aliases):
         """URLs below an application that are not its own, from its prefix on."""
-        aliases = [*use.server.plain_aliases, *self.conf.main.plain_aliases]
         urls = [*(node.words[1] for node in aliases),
                 *(other.prefix for other in use.server.uses)]
         return sorted({url[len(use.prefix):].rstrip("/") for url in urls
