@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -256,13 +257,15 @@ static apr_status_t add_listener(cgwm_rundir *dir, const cgwm_group *group)
 }
 
 /* A socket whose file somebody removed cannot be reached any more; nor one whose
- * path was another (CGW_WIRE_SOCKET). */
+ * path was another (CGW_WIRE_SOCKET); nor one that the group's own processes, which
+ * share it, have shut down. */
 static int is_reachable(const listener *l, const cgwm_group *group)
 {
+    struct pollfd end = {.fd = l->fd};
     struct stat st;
 
     return lstat(group->address.sun_path, &st) == 0 && st.st_dev == l->dev
-           && st.st_ino == l->ino;
+           && st.st_ino == l->ino && poll(&end, 1, 0) == 0;
 }
 
 static void drop_listener(cgwm_rundir *dir, listener *l)
