@@ -356,9 +356,19 @@ static void unlink_process(cgwd_generation *gen, cgwd_process *proc)
     }
 }
 
+/* Did it get as far as a request, or live long? Then it did start well. */
+static int has_done_well(const cgwd_process *proc)
+{
+    struct cgw_totals totals = {0};
+
+    cgwd_board_total(&proc->board, &totals);
+    return totals.requests > 0 || cgwd_board_busy(&proc->board) > 0
+           || cgwd_now() - proc->born >= YOUNG_MS;
+}
+
 void cgwd_generation_lost(cgwd_generation *gen, cgwd_process *proc)
 {
-    int old = cgwd_now() - proc->born >= YOUNG_MS;
+    int did_well = has_done_well(proc);
     int relieved = proc->state == CGWD_PROCESS_DRAINING;
 
     unlink_process(gen, proc);
@@ -369,7 +379,7 @@ void cgwd_generation_lost(cgwd_generation *gen, cgwd_process *proc)
         cgwd_generation_start_failed(gen, "its process ended");
         return;
     }
-    if (gen->state == CGWD_GENERATION_READY && !relieved
+    if (gen->state == CGWD_GENERATION_READY && !relieved && !did_well
         && ++gen->early_deaths >= EARLY_DEATHS_MAX) {
         cgwd_generation_start_failed(gen, "its workers die before they serve");
         return;
@@ -379,10 +389,12 @@ void cgwd_generation_lost(cgwd_generation *gen, cgwd_process *proc)
             cgwd_staff_relieved(gen);
             return;
         }
-        if (old) {
-            memset(&gen->backoff, 0, sizeof(gen->backoff));
+        if (did_well) {
+            cgwd_staff_fill_soon(gen);
         }
-        cgwd_staff_fill_later(gen);
+        else {
+            cgwd_staff_fill_later(gen);
+        }
         return;
     }
     check_gone(gen);

@@ -47,6 +47,7 @@ typedef struct cgwd_generation {
     cgwd_wishes wishes;         /* of its processes: files to be watched */
     cgwd_memory memory;
     cgwd_timer refill;
+    int64_t refilled;           /* when a worker that had done well was replaced */
     int mourned;                /* a death is in the log since the last refill */
     unsigned unmourned;         /* those that are not */
     cgwd_backoff backoff;       /* of replacing its processes */

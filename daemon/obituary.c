@@ -95,7 +95,9 @@ static const char *cause_of_end(const cgwd_process *proc, const char *by_itself)
 /* In a crash loop, one death is told for each attempt to start another. */
 static int is_one_of_many(cgwd_generation *gen)
 {
-    if (gen->mourned && gen->backoff.delay > 0 && gen->refill.slot) {
+    int waits = gen->backoff.delay > 0 || gen->refilled > cgwd_now();
+
+    if (gen->mourned && waits && gen->refill.slot) {
         gen->unmourned++;
         return 1;
     }

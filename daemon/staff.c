@@ -9,6 +9,8 @@
 
 /* From this delay on requests are refused rather than left waiting. */
 #define HOPELESS_MS 4000
+/* For each worker that takes the place of one that had done well. */
+#define PACE_MS 100
 /* Of replaced workers that still finish their requests, so many times the
  * configured number of workers may be there. The next ones wait. */
 #define LINGERING_MAX 2
@@ -91,6 +93,18 @@ void cgwd_staff_fill_later(cgwd_generation *gen)
         cgwd_group_set_refusing(gen->group, 1);
     }
     cgwd_timer_set(gen->sup->loop, &gen->refill, delay);
+}
+
+void cgwd_staff_fill_soon(cgwd_generation *gen)
+{
+    int64_t now = cgwd_now(), due = gen->refilled + PACE_MS * cgwd_staff_wanted(gen);
+
+    gen->backoff = (cgwd_backoff){.until = now}; /* this is the first try */
+    if (gen->refill.slot) {
+        return;
+    }
+    gen->refilled = due > now ? due : now;
+    cgwd_timer_set(gen->sup->loop, &gen->refill, gen->refilled - now);
 }
 
 static void handle_refill(cgwd_timer *timer)

@@ -20,6 +20,9 @@ void cgwd_staff_resize(cgwd_generation *gen);
 void cgwd_staff_fill(cgwd_generation *gen);
 /* The same after a failure: as soon as the backoff lets. */
 void cgwd_staff_fill_later(cgwd_generation *gen);
+/* The same after the end of one that had done well, a request's fault perhaps: at
+ * once, but no more than 10 workers a second. */
+void cgwd_staff_fill_soon(cgwd_generation *gen);
 
 /* A worker has begun to serve: one that waited for its successor may go, the
  * next may be started. */

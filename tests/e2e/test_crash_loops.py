@@ -25,6 +25,16 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"for a while"]
 """
+CRASHING_URL = """\
+import os
+
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/crash":
+        os._exit(3)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"well"]
+"""
 FLOOD = "import sys\nsys.stderr.write('x' * 100 + '\\n')\n" * 3000
 BROKEN = {"crashes": CRASHING,
           "does not load": "raise RuntimeError('broken')\n",
@@ -55,6 +65,19 @@ def test_a_crash_loop_slows_down_and_says_so_once_for_each_attempt(httpd):
           "those that were not told of", 3 * PATIENCE)
     deaths = count(httpd, "CGW0213", "bad.example")
     assert deaths <= 4 + 3 + (time.monotonic() - began) / 4
+
+
+def test_a_url_that_crashes_its_workers_takes_nothing_from_the_others(httpd):
+    """Each crash ends both workers, since a GET is repeated once."""
+    httpd.expect_log("CGW0213", "CGW0132", "CGW0133", r"\[\d+\] a\.example: ")
+    httpd.wsgi(httpd.app("url.wsgi", CRASHING_URL), "CGatewayProcesses 2")
+    httpd.start()
+    httpd.wait_log("ready -> serving")
+    for _ in range(8):
+        assert httpd.get("/").status == 200
+        assert httpd.get("/crash").status == 502
+    assert httpd.get("/").status == 200
+    assert count(httpd, "CGW0213", "a.example") >= 8
 
 
 def test_requests_of_a_site_that_does_not_start_make_a_line_a_second(httpd):
