@@ -16,7 +16,7 @@ HINTS = ("103 Early Hints", [("Link", "</s.css>; rel=preload; as=style"),
                              ("Content-Type", "text/x-hint")])
 REFUSED = {
     "final": ("200 OK", []), "switching": ("101 Switching Protocols", []),
-    "low": ("099 Low", []), "short": ("103", []), "number": (103, []),
+    "low": ("099 Low", []), "short": ("10", []), "number": (103, []),
     "split-status": ("103 a\\r\\nX-Evil: 1", []),
     "split-value": ("103 Early Hints", [("X-A", "1\\r\\nX-Evil: 2")]),
     "split-name": ("103 Early Hints", [("X-A: 1\\r\\nX-Evil", "2")]),
