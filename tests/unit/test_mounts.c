@@ -188,5 +188,5 @@ int main(void)
                                         tear_down),
         cmocka_unit_test(no_mounts_are_none_to_enter)};
 
-    return cmocka_run_group_tests_name("mounts", tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
