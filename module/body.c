@@ -98,19 +98,14 @@ static apr_status_t keep_in_memory(cgwm_body *body, apr_bucket *b)
 
 static apr_status_t append_to_spool(cgwm_body *body, apr_bucket *b)
 {
-    const char *data;
-    apr_size_t len;
     apr_status_t rv = body->spool ? APR_SUCCESS
                                   : cgwm_spool_open(&body->spool, body->r->pool);
 
     if (rv == APR_SUCCESS) {
-        rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
+        rv = cgwm_spool_append_bucket(body->spool, b);
     }
     if (rv == APR_SUCCESS) {
-        rv = cgwm_spool_append(body->spool, data, len);
-    }
-    if (rv == APR_SUCCESS) {
-        body->read_ahead += (apr_off_t)len;
+        body->read_ahead += (apr_off_t)b->length;
         apr_bucket_delete(b);
     }
     return rv;

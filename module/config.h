@@ -140,6 +140,14 @@ int cgwm_groups_resolve(apr_pool_t *pconf, apr_pool_t *ptemp,
 /* The group of that name, or NULL. After cgwm_groups_resolve. */
 cgwm_group *cgwm_group_find(const server_rec *main_server, const char *name);
 
+/* Is there any? After cgwm_groups_resolve. */
+static inline int cgwm_has_groups(const server_rec *main_server)
+{
+    const cgwm_server_conf *conf = cgwm_server_conf_get(main_server);
+
+    return conf->groups && apr_hash_count(conf->groups) > 0;
+}
+
 /* The mount of this server with the longest prefix of uri that ends at a
  * slash or at the end, or NULL. */
 const cgwm_mount *cgwm_mount_find(const cgwm_server_conf *conf,

@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 
-#include "apr_portable.h"
 #include "http_config.h"
 #include "util_filter.h"
 
@@ -206,13 +205,8 @@ static void let_first_go(cgwm_gate *gate)
 
 static apr_status_t store(cgwm_spool *spool, apr_bucket *b)
 {
-    const char *data;
-    apr_size_t len;
-    apr_status_t rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
+    apr_status_t rv = cgwm_spool_append_bucket(spool, b);
 
-    if (rv == APR_SUCCESS) {
-        rv = cgwm_spool_append(spool, data, len);
-    }
     if (rv == APR_SUCCESS) {
         apr_bucket_delete(b);
     }
@@ -229,16 +223,13 @@ static apr_status_t let_memory_go(cgwm_gate *gate, cgwm_spool *spool)
 {
     apr_off_t from = spool->written;
     apr_status_t rv = APR_SUCCESS;
-    apr_file_t *file;
 
     while (rv == APR_SUCCESS && has_data_first(gate->held)
            && !is_file(APR_BRIGADE_FIRST(gate->held))) {
         rv = store(spool, APR_BRIGADE_FIRST(gate->held));
     }
     if (spool->written > from) {
-        apr_os_file_put(&file, &spool->fd, APR_READ | APR_BINARY, gate->pool);
-        apr_brigade_insert_file(gate->out, file, from, spool->written - from,
-                                gate->pool);
+        cgwm_spool_refer(spool, gate->out, from, 0, gate->pool);
     }
     return rv;
 }

@@ -117,10 +117,9 @@ static apr_status_t intake_read(apr_bucket *b, const char **str, apr_size_t *len
 
 static int insert_intake(conn_rec *c, apr_bucket_brigade *bb, apr_socket_t *socket)
 {
-    const cgwm_server_conf *conf = cgwm_server_conf_get(ap_server_conf);
     intake *in;
 
-    if (c->master || !conf->groups || apr_hash_count(conf->groups) == 0) {
+    if (c->master || !cgwm_has_groups(ap_server_conf)) {
         return AP_DECLINED;
     }
     in = apr_palloc(c->pool, sizeof(*in));

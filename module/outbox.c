@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "apr_file_io.h"
-#include "apr_portable.h"
 
 #include "file.h"
 #include "spool.h"
@@ -47,16 +46,11 @@ cgwm_outbox *cgwm_outbox_create(request_rec *r, apr_off_t memory,
 
 static apr_status_t spool_bucket(cgwm_outbox *out, apr_bucket *b)
 {
-    const char *data;
-    apr_size_t len;
     apr_status_t rv = out->file ? APR_SUCCESS
                                 : cgwm_spool_open(&out->file, out->r->pool);
 
     if (rv == APR_SUCCESS) {
-        rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
-    }
-    if (rv == APR_SUCCESS) {
-        rv = cgwm_spool_append(out->file, data, len);
+        rv = cgwm_spool_append_bucket(out->file, b);
     }
     if (rv == APR_SUCCESS) {
         apr_bucket_destroy(b);
@@ -72,15 +66,8 @@ static apr_off_t left_in_file(const cgwm_outbox *out)
 /* The rest of the file as buckets over it. */
 static void refer_to_file(cgwm_outbox *out, apr_bucket_brigade *bb)
 {
-    apr_off_t length = left_in_file(out);
-    apr_os_file_t fd;
-    apr_file_t *file;
-
-    if (length > 0) {
-        fd = out->file->fd;
-        apr_os_file_put(&file, &fd, APR_READ | APR_BINARY | APR_SENDFILE_ENABLED,
-                        out->r->pool);
-        apr_brigade_insert_file(bb, file, out->taken, length, out->r->pool);
+    if (left_in_file(out) > 0) {
+        cgwm_spool_refer(out->file, bb, out->taken, APR_SENDFILE_ENABLED, out->r->pool);
         out->taken = out->file->written;
         out->pinned = 1;
     }

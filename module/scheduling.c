@@ -17,12 +17,11 @@ APLOG_USE_MODULE(cgateway);
  * administrator has chosen a policy, it stays. */
 static void child_init(apr_pool_t *p, server_rec *s)
 {
-    const cgwm_server_conf *conf = cgwm_server_conf_get(s);
     struct sched_param none = {0};
 
     (void)p;
-    if (conf->batch_scheduling == 0 || !conf->groups
-        || apr_hash_count(conf->groups) == 0 || sched_getscheduler(0) != SCHED_OTHER) {
+    if (!cgwm_server_conf_get(s)->batch_scheduling || !cgwm_has_groups(s)
+        || sched_getscheduler(0) != SCHED_OTHER) {
         return;
     }
     if (sched_setscheduler(0, SCHED_BATCH, &none) != 0) {

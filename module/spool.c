@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "apr_file_io.h"
+#include "apr_portable.h"
 #include "apr_strings.h"
 
 static apr_status_t close_file(void *data)
@@ -75,6 +76,15 @@ apr_status_t cgwm_spool_append(cgwm_spool *spool, const char *data,
     return APR_SUCCESS;
 }
 
+apr_status_t cgwm_spool_append_bucket(cgwm_spool *spool, apr_bucket *b)
+{
+    const char *data;
+    apr_size_t len;
+    apr_status_t rv = apr_bucket_read(b, &data, &len, APR_BLOCK_READ);
+
+    return rv == APR_SUCCESS ? cgwm_spool_append(spool, data, len) : rv;
+}
+
 apr_status_t cgwm_spool_read(const cgwm_spool *spool, apr_off_t from, char *to,
                              apr_size_t len, apr_size_t *n)
 {
@@ -88,4 +98,14 @@ apr_status_t cgwm_spool_read(const cgwm_spool *spool, apr_off_t from, char *to,
     } while (got < 0 && errno == EINTR);
     *n = got > 0 ? (apr_size_t)got : 0;
     return got < 0 ? errno : got == 0 && len > 0 ? APR_EOF : APR_SUCCESS;
+}
+
+void cgwm_spool_refer(const cgwm_spool *spool, apr_bucket_brigade *bb, apr_off_t from,
+                      apr_int32_t flags, apr_pool_t *p)
+{
+    apr_os_file_t fd = spool->fd;
+    apr_file_t *file;
+
+    apr_os_file_put(&file, &fd, APR_READ | APR_BINARY | flags, p);
+    apr_brigade_insert_file(bb, file, from, spool->written - from, p);
 }

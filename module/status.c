@@ -76,11 +76,10 @@ static int status_handler(request_rec *r)
 /* mod_status' page is sent, whatever becomes of this part. */
 static int status_section(request_rec *r, int flags)
 {
-    const cgwm_server_conf *conf = cgwm_server_conf_get(ap_server_conf);
     const cgwm_json *status;
     const char *answer;
 
-    if (conf->groups && apr_hash_count(conf->groups)
+    if (cgwm_has_groups(ap_server_conf)
         && cgwm_control_ask(r, "status", &answer, &status) == APR_SUCCESS) {
         cgwm_page_send_section(r, status, flags & AP_STATUS_SHORT);
     }

@@ -347,12 +347,6 @@ def test_a_supervisor_that_cannot_be_started_is_tried_again(httpd, site):
 
 # ---- httpd -------------------------------------------------------------------------------
 
-def children(httpd):
-    with open(f"/proc/{httpd.process.pid}/task/{httpd.process.pid}/children",
-              encoding="ascii") as file:
-        return {int(pid) for pid in file.read().split()} - {httpd.supervisor()}
-
-
 def sockets(pid):
     """How many it has; some come and go meanwhile."""
     found = 0
@@ -371,10 +365,10 @@ def test_a_killed_httpd_child_costs_its_own_connections_alone(httpd, site, marks
     requests = Requests(httpd, marks)
     with load(httpd, rate=100) as running:
         requests.start()
-        victim = max(children(httpd), key=sockets)
+        victim = max(httpd.children(), key=sockets)
         killed = time.monotonic()
         os.kill(victim, signal.SIGKILL)
-        until(lambda: len(children(httpd) - {victim}) >= 2, "another child")
+        until(lambda: len(httpd.children() - {victim}) >= 2, "another child")
         results = requests.finish()
     assert BROKEN_OFF in results.values()   # all of them, where all were of one child
     assert set(results.values()) <= {200, BROKEN_OFF}
@@ -391,7 +385,7 @@ def test_a_stopped_httpd_child_holds_its_own_connections_alone(httpd, site, mark
     requests = Requests(httpd, marks)
     with load(httpd) as running:
         requests.start()
-        victim = max(children(httpd), key=sockets)
+        victim = max(httpd.children(), key=sockets)
         os.kill(victim, signal.SIGSTOP)
         until(lambda: is_stopped(victim), "it to stop")
         with OpenLoop(httpd.port, [("a.example", "/quick")], 50, fresh=1) as others:
@@ -407,7 +401,7 @@ def test_an_httpd_child_that_stays_stopped_delays_no_deploy(httpd, site):
     """httpd's parent kills it in the end, when it is told to stop."""
     httpd.expect_log("AH00045", "AH00046", "AH00052", "AH00032")
     old = site()
-    victim = max(children(httpd), key=sockets)
+    victim = max(httpd.children(), key=sockets)
     os.kill(victim, signal.SIGSTOP)
     until(lambda: is_stopped(victim), "it to stop")
     with OpenLoop(httpd.port, [("a.example", "/quick")], 50, fresh=1) as running:

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from harness.httpd import group_of, until
+from harness.httpd import until
 
 
 def policies(pid):
@@ -18,14 +18,8 @@ def policies(pid):
     return found
 
 
-def children(httpd):
-    """httpd's processes without its parent, the supervisor and those of groups."""
-    return [pid for pid in httpd.processes()
-            if pid not in (httpd.supervisor(), httpd.process.pid) and not group_of(pid)]
-
-
 def all_policies(httpd):
-    return set().union(*map(policies, children(httpd)))
+    return set().union(*map(policies, httpd.children()))
 
 
 @pytest.mark.parametrize("lines, policy", [("", os.SCHED_BATCH),
@@ -44,9 +38,9 @@ def test_only_the_processes_that_serve_are_batch(httpd, lines, policy):
 
 def restart(httpd):
     """Returns once the children that graceful has started serve alone."""
-    old = set(children(httpd))
+    old = httpd.children()
     httpd.graceful()
-    until(lambda: not old & set(children(httpd)) and all_policies(httpd),
+    until(lambda: not old & httpd.children() and all_policies(httpd),
           "httpd's processes to be replaced")
 
 

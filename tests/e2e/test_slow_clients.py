@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness.httpd import group_of, until
+from harness.httpd import until
 from harness.paths import MPM, PRELOAD
 
 APP = '''
@@ -274,8 +274,7 @@ def test_client_that_sends_byte_by_byte_fills_no_memory(one_thread):
     """httpd reads each byte into a buffer of 8,000; 1,000 of them would be 8 MB."""
     count = 1000
     httpd = one_thread()
-    children = [pid for pid in httpd.processes()
-                if not httpd.supervisor() == pid and not group_of(pid)]
+    children = httpd.children()
     with httpd.raw() as raw:
         raw.send(b"POST /echo HTTP/1.1\r\nHost: a.example\r\n"
                  b"Connection: close\r\nContent-Length: %d\r\n\r\n" % count)

@@ -268,6 +268,12 @@ class Httpd:
         return next((pid for pid in self.processes()
                      if arguments(pid)[0].endswith("/cgatewayd")), None)
 
+    def children(self):
+        """Pids of the processes of httpd that serve."""
+        parent = self.process.pid
+        with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as file:
+            return {int(pid) for pid in file.read().split()} - {self.supervisor()}
+
     def group_processes(self, group):
         """Pids of template and workers of a group."""
         return [pid for pid in self.processes() if group_of(pid) == group]
