@@ -6,6 +6,7 @@
 #include "httpd.h"
 #include "http_config.h"
 
+#include "module/alarm.h"
 #include "module/auth.h"
 #include "module/config.h"
 #include "module/file.h"
@@ -36,6 +37,7 @@ static void register_hooks(apr_pool_t *p)
     cgwm_notes_register_hooks(p);
     cgwm_supervisor_register_hooks(p);
     cgwm_scheduling_register_hooks(p);
+    cgwm_alarm_register_hooks(p);
 }
 
 /* The one symbol that httpd looks up; everything else is hidden. */

@@ -209,6 +209,10 @@ def inotify_watches(pid):
     return total
 
 
+def timers(pid):
+    return pathlib.Path(f"/proc/{pid}/timers").read_text().count("ID:")
+
+
 def holdings(httpd):
     """What httpd's parent and the supervisor have, with every group at rest."""
     for group in ("a.example", "b.example"):
@@ -225,6 +229,7 @@ def holdings(httpd):
             + len(httpd.group_processes("b.example")),
             "sockets": unix_sockets(httpd),
             "watches": inotify_watches(supervisor),
+            "parent's timers": timers(parent),
             "shared memory": sorted(n for n in os.listdir("/dev/shm") if "cg" in n),
             "files": sorted(os.listdir(httpd.root / "run"))}
 
