@@ -173,8 +173,11 @@ static void put_queue(cgwd_json *json, cgwd_group *group)
     cgwd_json_object_end(json);
 }
 
-static void put_ends(cgwd_json *json, const cgwd_ends *ends)
+static void put_ends(cgwd_json *json, const cgwd_past *past)
 {
+    static const cgwd_ends none;
+    const cgwd_ends *ends = past ? &past->ends : &none;
+
     cgwd_json_object(json, "ends");
     for (unsigned i = 0; i < ends->n; i++) {
         cgwd_json_number(json, ends->causes[i].cause,
@@ -198,7 +201,7 @@ void cgwd_activity_group(cgwd_json *json, cgwd_group *group)
     put_queue(json, group);
     put_recent(json, &group->history);
     put_totals(json, group);
-    put_ends(json, &group->ends);
+    put_ends(json, group->past);
     put_history(json, &group->history);
 }
 

@@ -72,12 +72,16 @@ int cgwd_group_is_ready(const cgwd_group *group)
 
 static void start(cgwd_group *group)
 {
+    struct cgw_totals totals;
+
     group->restarting = 0;
     if (!group->retiring) { /* its end stays set */
         cgwd_timer_clear(group->sup->loop, &group->retry);
     }
     cgwd_demand_wake(&group->demand);
     cgwd_trigger_rest(&group->trigger);
+    cgwd_group_total(group, &totals);
+    cgwd_history_open(&group->history, &totals);
     cgwd_generation_start(group, group->spec);
 }
 
@@ -245,6 +249,7 @@ void cgwd_group_create(cgwd_supervisor *sup, apr_pool_t *spec_pool,
     group->sup = sup;
     group->name = apr_pstrdup(pool, spec->name);
     group->seen = 1;
+    group->history.parent = pool;
     group->history.queue_empty = cgwd_now();
     group->retry.owner = group;
     group->mounts = (cgwd_mounts)CGWD_MOUNTS_NONE;
@@ -458,9 +463,17 @@ void cgwd_group_unlink(const cgwd_group *group)
     }
 }
 
+cgwd_past *cgwd_group_past(cgwd_group *group)
+{
+    if (!group->past) {
+        group->past = apr_pcalloc(group->pool, sizeof(*group->past));
+    }
+    return group->past;
+}
+
 void cgwd_group_total(const cgwd_group *group, struct cgw_totals *totals)
 {
-    *totals = group->gone;
+    *totals = group->past ? group->past->totals : (struct cgw_totals){0};
     for (const cgwd_generation *g = group->generations; g; g = g->next) {
         for (const cgwd_process *p = g->processes; p; p = p->next) {
             cgwd_board_total(&p->board, totals);

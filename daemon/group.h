@@ -24,6 +24,12 @@ typedef struct cgwd_failure {
     char output[CGWD_OUTPUT_KEPT]; /* the end of what it printed */
 } cgwd_failure;
 
+/* Of processes that have gone: what a group that nobody has asked for need not have. */
+typedef struct cgwd_past {
+    cgwd_ends ends;
+    struct cgw_totals totals;   /* of workers */
+} cgwd_past;
+
 /* A named set of worker processes that serve one application. */
 typedef struct cgwd_group {
     cgwd_supervisor *sup;
@@ -43,8 +49,7 @@ typedef struct cgwd_group {
     cgwd_backoff backoff;       /* of starting */
     cgwd_failure *failure;      /* NULL: there was none */
     cgwd_history history;
-    cgwd_ends ends;             /* of its processes */
-    struct cgw_totals gone;     /* of workers that have gone */
+    cgwd_past *past;            /* NULL: none */
     cgwd_queue queue;           /* of requests that nobody has accepted */
     int refusing;               /* them; cgwd_group_set_refusing only */
     cgwd_demand demand;
@@ -84,6 +89,8 @@ int cgwd_group_is_starting(const cgwd_group *group);
 /* The configuration no longer has it: serve so many ms longer (mostly
  * CGWD_RETIRE_MS), then drain. */
 void cgwd_group_retire(cgwd_group *group, int64_t delay);
+/* To add to what it was. */
+cgwd_past *cgwd_group_past(cgwd_group *group);
 /* What all its workers have counted since the group began. */
 void cgwd_group_total(const cgwd_group *group, struct cgw_totals *totals);
 /* Remove the socket's file if it is still ours. */

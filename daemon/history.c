@@ -54,33 +54,68 @@ static uint32_t p99(const uint32_t latency[CGW_BUCKETS])
     return bounded(cgwd_percentile(counts, 0.99));
 }
 
+void cgwd_history_open(cgwd_history *h, const struct cgw_totals *now)
+{
+    if (h->record) {
+        return;
+    }
+    apr_pool_create(&h->pool, h->parent);
+    h->record = apr_pcalloc(h->pool, sizeof(*h->record));
+    h->record->last = *now;
+    h->quiet = 0;
+}
+
+void cgwd_history_rest(cgwd_history *h)
+{
+    if (h->record && h->quiet >= CGWD_SAMPLES) {
+        h->record = NULL;
+        apr_pool_destroy(h->pool);
+    }
+}
+
+/* Fills the sample; its histograms, too. */
+static void record(cgwd_record *r, unsigned n, const struct cgw_totals *now,
+                   cgwd_sample *s)
+{
+    uint32_t *latency = r->latency[n % CGWD_RECENT];
+
+    take_histogram(latency, now->latency, r->last.latency);
+    take_histogram(r->queue[n % CGWD_RECENT], now->queue, r->last.queue);
+    s->requests = bounded(grown(now->requests, r->last.requests));
+    for (int i = 0; i < CGW_SLOT_FAILURES; i++) {
+        s->errors += bounded(grown(now->failures[i], r->last.failures[i]));
+    }
+    s->p99_us = p99(latency);
+    r->samples[n % CGWD_SAMPLES] = *s;
+    r->last = *now;
+}
+
 void cgwd_history_take(cgwd_history *h, const struct cgw_totals *now,
                        unsigned busy, int queued, int64_t ms)
 {
-    cgwd_sample *s = &h->samples[h->n % CGWD_SAMPLES];
-    uint32_t *latency = h->latency[h->n % CGWD_RECENT];
+    cgwd_sample s = {.busy = busy, .queued = queued > 0 ? (uint32_t)queued : 0};
 
-    memset(s, 0, sizeof(*s));
-    take_histogram(latency, now->latency, h->last.latency);
-    take_histogram(h->queue[h->n % CGWD_RECENT], now->queue, h->last.queue);
-    s->requests = bounded(grown(now->requests, h->last.requests));
-    for (int i = 0; i < CGW_SLOT_FAILURES; i++) {
-        s->errors += bounded(grown(now->failures[i], h->last.failures[i]));
+    if (busy || s.queued) {
+        cgwd_history_open(h, now);
     }
-    s->p99_us = p99(latency);
-    s->busy = busy;
-    s->queued = queued > 0 ? (uint32_t)queued : 0;
-    if (!s->queued) {
+    if (h->record) {
+        record(h->record, h->n, now, &s);
+    }
+    h->quiet = s.requests || s.errors || s.busy || s.queued ? 0 : h->quiet + 1;
+    if (!s.queued) {
         h->queue_empty = ms;
     }
-    h->last = *now;
     h->n++;
 }
 
-const cgwd_sample *cgwd_history_sample(const cgwd_history *history, unsigned i)
+const cgwd_sample *cgwd_history_sample(const cgwd_history *h, unsigned i)
 {
-    return i < history->n && i < CGWD_SAMPLES
-               ? &history->samples[(history->n - 1 - i) % CGWD_SAMPLES] : NULL;
+    static const cgwd_sample nothing;
+
+    if (i >= h->n || i >= CGWD_SAMPLES) {
+        return NULL;
+    }
+    return h->record ? &h->record->samples[(h->n - 1 - i) % CGWD_SAMPLES] : &nothing;
 }
 
 void cgwd_history_recent(const cgwd_history *history,
@@ -90,11 +125,11 @@ void cgwd_history_recent(const cgwd_history *history,
     memset(latency, 0, CGW_BUCKETS * sizeof(*latency));
     memset(queue, 0, CGW_BUCKETS * sizeof(*queue));
     *requests = 0;
-    for (unsigned i = 0; i < CGWD_RECENT && i < history->n; i++) {
+    for (unsigned i = 0; history->record && i < CGWD_RECENT && i < history->n; i++) {
         *requests += cgwd_history_sample(history, i)->requests;
         for (int b = 0; b < CGW_BUCKETS; b++) {
-            latency[b] += history->latency[i][b];
-            queue[b] += history->queue[i][b];
+            latency[b] += history->record->latency[i][b];
+            queue[b] += history->record->queue[i][b];
         }
     }
 }

@@ -2,6 +2,7 @@
 #ifndef CGWD_HISTORY_H
 #define CGWD_HISTORY_H
 
+#include <apr_pools.h>
 #include <stdint.h>
 
 #include "cgw_scoreboard.h"
@@ -20,14 +21,28 @@ typedef struct cgwd_sample {
     uint32_t queued;            /* requests, at its end */
 } cgwd_sample;
 
-typedef struct cgwd_history {
+typedef struct cgwd_record {
     struct cgw_totals last;     /* at the latest sample */
     cgwd_sample samples[CGWD_SAMPLES];
     uint32_t latency[CGWD_RECENT][CGW_BUCKETS];
     uint32_t queue[CGWD_RECENT][CGW_BUCKETS];
+} cgwd_record;
+
+/* Of very many groups most are asleep: only those of which there is something to tell
+ * have a record. Zeroed when new. */
+typedef struct cgwd_history {
+    apr_pool_t *parent;         /* of pool */
+    apr_pool_t *pool;           /* with the record */
+    cgwd_record *record;        /* NULL: nothing but zeros */
     unsigned n;                 /* samples ever taken */
+    unsigned quiet;             /* of those the last ones, with nothing in them */
     int64_t queue_empty;        /* when it was, the last time anybody looked */
 } cgwd_history;
+
+/* There may be something to tell from now on. now: what has been counted so far. */
+void cgwd_history_open(cgwd_history *history, const struct cgw_totals *now);
+/* Nobody counts any more, for now: forget the record once it is all zeros. */
+void cgwd_history_rest(cgwd_history *history);
 
 /* Adds a sample: of what the workers have counted so far, which may be nonsense;
  * queued -1: unknown; ms: cgwd_now(). */

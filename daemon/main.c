@@ -29,6 +29,10 @@
 #include "sampler.h"
 
 #define OVERFLOW_SAY_MS 60000
+/* What was freed is kept for the next one, up to so many bytes: very many groups, each
+ * with a new configuration at a graceful restart, or woken at the same time, would
+ * leave as much memory behind. */
+#define POOLS_KEEP_MAX (1024 * 1024)
 
 static void for_each_generation(cgwd_supervisor *sup,
                                 void (*act)(cgwd_generation *, const char *),
@@ -210,6 +214,7 @@ static cgwd_supervisor *create(const char *rundir, int predecessor)
         || apr_pool_create(&pool, NULL) != APR_SUCCESS) {
         return NULL;
     }
+    apr_allocator_max_free_set(apr_pool_allocator_get(pool), POOLS_KEEP_MAX);
     sup = apr_pcalloc(pool, sizeof(*sup));
     sup->pool = pool;
     sup->rundir = rundir;

@@ -139,7 +139,7 @@ void cgwd_obituary_write(cgwd_process *proc, int status)
     if (!expected && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
         by = killer(gen->sup, &cause);
     }
-    cgwd_ends_add(&gen->group->ends, proc->pid,
+    cgwd_ends_add(&cgwd_group_past(gen->group)->ends, proc->pid,
                   cause_of_end(proc, expected ? NULL : cause), proc->last_words);
     if (expected) {
         note_end(proc, end);

@@ -137,7 +137,7 @@ static void bury(cgwd_process *proc)
     if (proc->pid > 0) {
         apr_hash_set(sup->processes, &proc->pid, sizeof(proc->pid), NULL);
     }
-    cgwd_board_total(&proc->board, &proc->generation->group->gone);
+    cgwd_board_total(&proc->board, &cgwd_group_past(proc->generation->group)->totals);
     cgwd_output_close(proc); /* by way of its generation, which may go now */
     cgwd_generation_lost(proc->generation, proc);
     free_process(proc);

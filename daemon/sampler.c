@@ -32,6 +32,9 @@ static void handle_sample(cgwd_timer *timer)
         cgwd_group_total(group, &totals);
         cgwd_history_take(&group->history, &totals, busy_threads(group),
                           cgwd_backlog(group->listener), cgwd_now());
+        if (!group->generations) {
+            cgwd_history_rest(&group->history);
+        }
     }
     cgwd_oom_sample(&sup->oom, cgwd_oom_count());
     cgwd_timer_set(sup->loop, timer, CGWD_SAMPLE_MS);

@@ -7,14 +7,19 @@ import signal
 import socket
 import time
 
+import pytest
+
+from harness import usage
 from harness.ctl import Ctl
 from harness.httpd import until
 from harness.load import Load
-from harness.paths import PATIENCE
+from harness.paths import PATIENCE, PRELOAD
 from harness.starters import with_marks
 
 
 site = with_marks("process.wsgi")
+not_sanitized = pytest.mark.skipif(
+    bool(PRELOAD), reason="sanitizers have a memory of their own")
 
 
 def ask(httpd, path, number):
@@ -134,6 +139,32 @@ def test_a_sleeper_that_cannot_start_answers_and_tries_again(httpd, site, marks)
     httpd.wait_log(r"sleeps|next attempt")
     (marks / "broken").unlink()
     until(lambda: httpd.get().status == 200, "the repaired application")
+
+
+def add_sleepers(httpd, numbers):
+    for number in numbers:
+        httpd.main("\n".join([
+            f"<VirtualHost *:{httpd.port}>", f"ServerName s{number}.example",
+            f'CGatewayApplication "{httpd.root}/apps/name.wsgi"',
+            "CGatewayStart demand", "</VirtualHost>"]), key=f"s{number}")
+
+
+@not_sanitized
+def test_sleepers_cost_little_memory_and_a_graceful_restart_none(httpd):
+    httpd.app("name.wsgi", NAME)
+    add_sleepers(httpd, range(10))
+    httpd.start()
+    begun = usage.resident(httpd.supervisor())
+    add_sleepers(httpd, range(10, 310))
+    httpd.graceful()
+    until(lambda: len(Ctl(httpd).json("status")["groups"]) == 310, "all groups")
+    supervisor = usage.resident(httpd.supervisor())
+    # it was 28 KB, and 32 after a graceful restart
+    assert supervisor - begun < 300 * 14 * 1024
+    for turn in range(2):
+        httpd.graceful()
+        assert httpd.get("/", host=f"s{turn}.example").text == f"s{turn}.example"
+    assert usage.resident(httpd.supervisor()) - supervisor < 1024 * 1024
 
 
 def test_the_supervisor_s_successor_wakes_whom_requests_wait_for(httpd, site):

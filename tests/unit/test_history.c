@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <apr_general.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -66,13 +67,14 @@ static void nonsense_of_a_worker_stays_within_bounds(void **state)
 
 static void samples_are_a_ring(void **state)
 {
-    static cgwd_history h;
+    static cgwd_record record;
+    cgwd_history h = {.record = &record};
 
     (void)state;
     assert_null(cgwd_history_sample(&h, 0));
     for (unsigned i = 0; i < CGWD_SAMPLES + 5; i++) {
-        h.samples[h.n % CGWD_SAMPLES].requests = i;
-        h.latency[h.n % CGWD_RECENT][3] = 1;
+        record.samples[h.n % CGWD_SAMPLES].requests = i;
+        record.latency[h.n % CGWD_RECENT][3] = 1;
         h.n++;
     }
     assert_int_equal(cgwd_history_sample(&h, 0)->requests, CGWD_SAMPLES + 4);
@@ -82,14 +84,15 @@ static void samples_are_a_ring(void **state)
 
 static void recent_is_the_last_minute(void **state)
 {
-    static cgwd_history h;
+    static cgwd_record record;
+    cgwd_history h = {.record = &record};
     uint64_t latency[CGW_BUCKETS], queue[CGW_BUCKETS], requests;
 
     (void)state;
     for (unsigned i = 0; i < CGWD_RECENT + 3; i++) {
-        h.samples[h.n % CGWD_SAMPLES].requests = 2;
-        h.latency[h.n % CGWD_RECENT][3] = 2;
-        h.queue[h.n % CGWD_RECENT][0] = 1;
+        record.samples[h.n % CGWD_SAMPLES].requests = 2;
+        record.latency[h.n % CGWD_RECENT][3] = 2;
+        record.queue[h.n % CGWD_RECENT][0] = 1;
         h.n++;
     }
     cgwd_history_recent(&h, latency, queue, &requests);
@@ -100,7 +103,8 @@ static void recent_is_the_last_minute(void **state)
 
 static void a_sample_is_what_has_grown(void **state)
 {
-    static cgwd_history h;
+    static cgwd_record record;
+    cgwd_history h = {.record = &record};
     struct cgw_totals totals = {.requests = 10, .failures = {[1] = 2}};
 
     (void)state;
@@ -120,6 +124,80 @@ static void a_sample_is_what_has_grown(void **state)
     cgwd_history_take(&h, &totals, 0, -1, 3000);
     assert_int_equal(cgwd_history_sample(&h, 0)->requests, 0);
     assert_int_equal(h.queue_empty, 3000);
+}
+
+/* ---- the record: of groups alone that have something to tell ------------------- */
+
+static void take(cgwd_history *h, const struct cgw_totals *totals, int queued)
+{
+    cgwd_history_take(h, totals, 0, queued, 1000);
+}
+
+static void one_that_sleeps_has_no_record_and_tells_zeros(void **state)
+{
+    cgwd_history h = {.n = 0};
+    struct cgw_totals totals = {.requests = 0};
+    uint64_t latency[CGW_BUCKETS], queue[CGW_BUCKETS], requests = 1;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        take(&h, &totals, i - 1);
+        assert_null(cgwd_history_sample(&h, (unsigned)i + 1));
+        if (i == 0) {
+            assert_null(h.record);
+            assert_int_equal(cgwd_history_sample(&h, 0)->queued, 0);
+            cgwd_history_recent(&h, latency, queue, &requests);
+            assert_int_equal(requests + latency[0] + queue[0], 0);
+        }
+    }
+    assert_non_null(h.record); /* one waited */
+    assert_int_equal(cgwd_history_sample(&h, 0)->queued, 1);
+    apr_pool_destroy(h.pool);
+}
+
+static void what_was_counted_before_is_not_counted_again(void **state)
+{
+    cgwd_history h = {.n = 0};
+    struct cgw_totals totals = {.requests = 1000};
+
+    (void)state;
+    take(&h, &totals, 0);
+    cgwd_history_open(&h, &totals);
+    totals.requests = 1003;
+    cgwd_history_open(&h, &totals); /* it is open */
+    take(&h, &totals, 0);
+    assert_int_equal(cgwd_history_sample(&h, 0)->requests, 3);
+    assert_int_equal(cgwd_history_sample(&h, 1)->requests, 0);
+    assert_null(cgwd_history_sample(&h, 2));
+    apr_pool_destroy(h.pool);
+}
+
+static void a_record_goes_once_it_tells_nothing_any_more(void **state)
+{
+    cgwd_history h = {.n = 0};
+    struct cgw_totals totals = {.requests = 7};
+
+    (void)state;
+    cgwd_history_rest(&h); /* there is none */
+    cgwd_history_open(&h, &(struct cgw_totals){.requests = 0});
+    take(&h, &totals, 0);
+    for (int i = 1; i < CGWD_SAMPLES; i++) {
+        take(&h, &totals, 0);
+        cgwd_history_rest(&h);
+    }
+    assert_int_equal(cgwd_history_sample(&h, CGWD_SAMPLES - 1)->requests, 7);
+    take(&h, &totals, 0);
+    assert_int_equal(cgwd_history_sample(&h, CGWD_SAMPLES - 1)->requests, 0);
+    cgwd_history_rest(&h);
+    assert_null(h.record);
+    assert_int_equal(cgwd_history_sample(&h, CGWD_SAMPLES - 1)->requests, 0);
+    assert_null(cgwd_history_sample(&h, CGWD_SAMPLES));
+    /* and comes again */
+    cgwd_history_open(&h, &totals);
+    totals.requests = 9;
+    take(&h, &totals, 0);
+    assert_int_equal(cgwd_history_sample(&h, 0)->requests, 2);
+    apr_pool_destroy(h.pool);
 }
 
 static void ends_are_counted_by_cause(void **state)
@@ -191,10 +269,14 @@ int main(void)
         cmocka_unit_test(samples_are_a_ring),
         cmocka_unit_test(recent_is_the_last_minute),
         cmocka_unit_test(a_sample_is_what_has_grown),
+        cmocka_unit_test(one_that_sleeps_has_no_record_and_tells_zeros),
+        cmocka_unit_test(what_was_counted_before_is_not_counted_again),
+        cmocka_unit_test(a_record_goes_once_it_tells_nothing_any_more),
         cmocka_unit_test(ends_are_counted_by_cause),
         cmocka_unit_test(causes_without_number_share_a_place),
         cmocka_unit_test(the_kernel_tells_how_many_wait),
     };
 
+    apr_initialize();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -161,12 +161,13 @@ static void who_sent_sigkill_is_said_as_far_as_it_can_be_told(void **state)
             continue; /* no such kernel */
         }
         set_up(state);
-        cgwd_oom_init(&stage.sup->oom, rows[i].more < 0 ? -1 : count - rows[i].more);
+        cgwd_oom_init(&stage.sup->oom, rows[i].more < 0 ? -1 : count);
+        stage.sup->oom.explained = rows[i].more < 0 ? 0 : -rows[i].more;
         obituary(rows[i].status);
         if (!strstr(stage.log, rows[i].text)) {
             fail_msg("%s\nis not in\n%s", rows[i].text, stage.log);
         }
-        assert_string_equal(stage.group->ends.last, rows[i].cause);
+        assert_string_equal(stage.group->past->ends.last, rows[i].cause);
         tear_down(state);
     }
 }
@@ -176,8 +177,8 @@ static void last_words_are_repeated(void **state)
     (void)state;
     snprintf(stage.proc.last_words, sizeof(stage.proc.last_words), "Bus error");
     assert_non_null(strstr(obituary(EXITED(1)), "Last words: Bus error\n"));
-    assert_string_equal(stage.group->ends.last_words, "Bus error");
-    assert_int_equal(stage.group->ends.last_pid, 77);
+    assert_string_equal(stage.group->past->ends.last_words, "Bus error");
+    assert_int_equal(stage.group->past->ends.last_pid, 77);
 }
 
 /* ---- to whom it is news ---------------------------------------------------------- */
@@ -209,7 +210,7 @@ static void what_was_to_end_is_no_error(void **state)
         stage.proc.leaving = rows[i].leaving;
         stage.gen.state = rows[i].gen;
         assert_string_equal(obituary(EXITED(0)), "");
-        assert_string_equal(stage.group->ends.last, rows[i].cause);
+        assert_string_equal(stage.group->past->ends.last, rows[i].cause);
         stage.gen.spec->log_level = LOG_INFO;
         assert_non_null(strstr(obituary(EXITED(0)), "shop/3 pid 77 exited with code 0\n"));
         assert_null(strstr(stage.log, "CGW0213"));
@@ -228,7 +229,7 @@ static void a_crash_loop_is_told_once_for_each_attempt(void **state)
     assert_non_null(strstr(obituary(EXITED(1)), "CGW0213"));
     assert_string_equal(obituary(EXITED(1)), "");
     assert_string_equal(obituary(EXITED(2)), "");
-    assert_int_equal(stage.group->ends.n, 2);   /* they count all the same */
+    assert_int_equal(stage.group->past->ends.n, 2);   /* they count all the same */
     /* the attempt was made, and failed */
     stage.gen.mourned = 0;
     assert_non_null(strstr(obituary(EXITED(1)), "(and so did 2 others before it)"));
