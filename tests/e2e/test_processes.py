@@ -172,6 +172,64 @@ def test_forked_workers_do_not_share_random_numbers(httpd, site):
     assert all(a["frozen"] > 1000 for a in answers), "the collector leaves pages shared"
 
 
+PRELOADED = """\
+import gc, hashlib, json, os, pathlib, random, secrets, ssl, tempfile, time, uuid
+
+COLLECTED, FORKED, ORDER = [], [], []
+KEPT = [[number] for number in range(300000)]
+
+
+def note(phase, info):
+    if phase == "start":
+        COLLECTED.append(info["generation"])
+
+
+for number in (1, 2):
+    os.register_at_fork(before=lambda n=number: ORDER.append(f"before {n}"),
+                        after_in_child=lambda n=number: ORDER.append(f"child {n}"),
+                        after_in_parent=lambda n=number: ORDER.append(f"parent {n}"))
+os.register_at_fork(before=lambda: FORKED.append(list(COLLECTED)))
+random.seed(1), secrets.token_hex(), ssl.RAND_bytes(8), uuid.uuid4(), uuid.uuid1()
+hash_before = hashlib.sha256(b"1")
+names = tempfile._get_candidate_names()
+gc.callbacks.append(note)
+
+
+def application(environ, start_response):
+    marks, number = pathlib.Path(os.environ["MARKS"]), int(environ["QUERY_STRING"])
+    (marks / str(os.getpid())).touch()
+    while len(list(marks.iterdir())) < number:
+        time.sleep(0.02)
+    hash_before.update(str(os.getpid()).encode())
+    told = {"pid": os.getpid(), "order": ORDER, "collected": FORKED, "enabled": gc.isenabled(),
+            "frozen": gc.get_freeze_count(),
+            "numbers": [random.random(), random.SystemRandom().random(), secrets.token_hex(),
+                        ssl.RAND_bytes(8).hex(), str(uuid.uuid4()), str(uuid.uuid1()),
+                        os.urandom(8).hex(), next(names), hash_before.hexdigest()]}
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(told).encode()]
+"""
+
+
+def test_what_an_application_has_at_a_fork(httpd, marks):
+    """Each source of random numbers is each worker's own; handlers run in Python's order;
+    what was imported is frozen, and not looked through once more, which takes long."""
+    httpd.wsgi(httpd.app("preloaded.wsgi", PRELOADED), f'CGatewayEnv MARKS "{marks}"',
+               "CGatewayPreload on", "CGatewayProcesses 4", "CGatewayThreads 1")
+    httpd.start()
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        answers = [answer.json() for answer in
+                   pool.map(lambda _: httpd.get("/?4"), range(4))]
+    assert len(pids(answers)) == 4
+    for own in zip(*(answer["numbers"] for answer in answers)):
+        assert len(set(own)) == 4, own
+    for answer in answers:
+        assert answer["enabled"] and answer["frozen"] > 300000
+        assert answer["order"][-4:] == ["before 2", "before 1", "child 1", "child 2"]
+        assert answer["order"].count("child 1") == 1
+        assert not any(2 in collected for collected in answer["collected"])
+
+
 def test_handlers_for_forks_run_once_for_each_worker(httpd, site):
     site("CGatewayProcesses 3", "CGatewayThreads 1", "CGatewayMaxRequests 5")
     with Load(httpd, "/", clients=2) as load:

@@ -171,7 +171,21 @@ def test_missing_file(tmp_path):
     ("import socket; kept = socket.socket()", "sockets: descriptor "),
     ("import socket; server = socket.create_server(('127.0.0.1', 0)); "
      "kept = socket.create_connection(server.getsockname())",
-     "to 127.0.0.1 port ")])
+     "to 127.0.0.1 port "),
+    ("import concurrent.futures; pool = concurrent.futures.ThreadPoolExecutor(2); "
+     "pool.submit(int)", "threads: ThreadPoolExecutor-0_0"),
+    ("import multiprocessing.pool; pool = multiprocessing.pool.ThreadPool(1)",
+     "threads: Thread-1"),
+    ("import threading; timer = threading.Timer(3600, print); timer.daemon = True; "
+     "timer.start()", "threads: Thread-1"),
+    ("import asyncio; loop = asyncio.new_event_loop()", "sockets: to descriptor "),
+    ("import socket; kept = socket.socketpair()", "sockets: to descriptor "),
+    ("import ctypes; libc = ctypes.CDLL(None); "
+     "libc.pthread_create(ctypes.byref(ctypes.c_ulong()), None, libc.pause, None)",
+     "threads: 1 not of Python"),
+    ("import threading, socket; kept = socket.socket(); "
+     "threading.Thread(target=threading.Event().wait, daemon=True, name='w').start()",
+     "threads: w; sockets: descriptor ")])
 @pytest.mark.parametrize("preload, forkable, log_id", [
     ("auto", 0, "CGW0412"), ("on", 1, "CGW0450"), ("off", 0, None)])
 def test_unforkable_applications_are_told(tmp_path, statement, words, preload,
@@ -186,12 +200,45 @@ def test_unforkable_applications_are_told(tmp_path, statement, words, preload,
     g.stop()
 
 
-def test_forkable_applications_are_told(tmp_path):
-    (tmp_path / "app.py").write_text(SIMPLE)
+@pytest.mark.parametrize("statement", [
+    "",
+    "import sqlite3; kept = sqlite3.connect(':memory:')",
+    "import os; kept = os.pipe()",
+    "import asyncio; asyncio.run(asyncio.sleep(0))",
+    "import socket; socket.create_server(('127.0.0.1', 0)).close()",
+    # nobody has collected it yet
+    "import gc, socket; gc.disable(); kept = [socket.socket()]; kept.append(kept); "
+    "del kept",
+    "import concurrent.futures, gc; gc.disable(); "
+    "pool = concurrent.futures.ThreadPoolExecutor(4); pool.submit(int); pool.me = pool; "
+    "del pool",
+])
+def test_forkable_applications_are_told(tmp_path, statement):
+    (tmp_path / "app.py").write_text(SIMPLE + statement)
     g = h.Group("app", [str(tmp_path)])
     assert g.launch() == (h.READY, 1)
     assert g.stop() == 0
     assert g.log() == ""
+
+
+def test_threads_that_have_just_ended_are_none(tmp_path):
+    """For the kernel they are there a little longer, where others keep it busy."""
+    (tmp_path / "app.py").write_text(SIMPLE + """
+import concurrent.futures
+with concurrent.futures.ThreadPoolExecutor(16) as pool:
+    list(pool.map(abs, range(1000)))
+""")
+    busy = [subprocess.Popen(["/usr/bin/python3", "-c", "while True: pass"])
+            for _ in range(2 * os.cpu_count())]
+    try:
+        for _ in range(10):
+            g = h.Group("app", [str(tmp_path)])
+            assert g.launch() == (h.READY, 1), g.log()
+            assert g.stop() == 0
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize("python", h.interpreters(minor=range(0, 9)))

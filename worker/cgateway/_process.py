@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+from time import monotonic, sleep   # as they are before any application's patches
 
 import _cgateway
 import cgateway
@@ -19,6 +20,7 @@ SWITCH_SECONDS = 0.0005
 STACK_SIGNAL = signal.SIGWINCH
 THREAD_SIGNAL = signal.SIGRTMAX - 1
 READY_FORKABLE = 1
+SETTLE_SECONDS, SETTLE_STEP, SETTLE_LOOKS = 1, 0.003, 3
 WATCH_END, WATCH_NAME, WATCH_MOST = 0, 1, 1000
 
 
@@ -218,11 +220,38 @@ def _leftovers():
     return found
 
 
+def _other_threads_sleep():
+    """Whether each of them waits for something."""
+    own = threading.get_native_id()
+    for name in os.listdir("/proc/self/task"):
+        try:
+            with open("/proc/self/task/%s/stat" % name, "rb") as file:
+                state = file.read().rpartition(b")")[2].split()[0]
+        except OSError:
+            continue    # it has ended
+        if int(name) != own and state != b"S":
+            return False
+    return True
+
+
+def _lasting_leftovers():
+    """Those that are more than garbage which nobody has collected, and threads that
+    have ended for Python, but not yet for the kernel."""
+    if not _leftovers():
+        return []
+    gc.collect()
+    end, calm = monotonic() + SETTLE_SECONDS, 0
+    while calm < SETTLE_LOOKS and monotonic() < end and _leftovers():
+        sleep(SETTLE_STEP)
+        calm = calm + 1 if _other_threads_sleep() else 0
+    return _leftovers()
+
+
 def forkable(settings):
     """May this process be a template?"""
     if settings.preload == "off":
         return False
-    found = "; ".join(_leftovers())
+    found = "; ".join(_lasting_leftovers())
     if found and settings.preload == "on":
         _report.tell(
             "CGW0450: group %r: importing the application left behind %s. It is "
@@ -296,7 +325,9 @@ def _await_role(settings):
             return max_requests, descriptors[0]
         if kind == _cgateway.FORK and min(descriptors) >= 0:
             if not frozen:
-                gc.collect()
+                # The young alone: to look at every object of a large
+                # application once more took a tenth of its import.
+                gc.collect(1)
                 gc.freeze()
                 frozen = True
             if _fork_worker(settings, *descriptors[:2]):
