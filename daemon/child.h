@@ -14,5 +14,9 @@ int cgwd_child_is(pid_t pid);
 /* The same, and no process of a group is known by that pid: it may say that it is
  * one. */
 int cgwd_child_is_new(const cgwd_supervisor *sup, pid_t pid);
+/* The letter of proc(5) for what its first thread does; '?' where it cannot be had. */
+char cgwd_child_state(pid_t pid);
+/* Whether it has ended, or the kernel is about to close what it has open. */
+int cgwd_child_is_ending(pid_t pid);
 
 #endif

@@ -77,6 +77,19 @@ static void kill_all(cgwd_generation *gen)
     }
 }
 
+/* Workers that serve already have requests, and finish them. */
+static void end_failed(cgwd_generation *gen, const char *why)
+{
+    for (cgwd_process *p = gen->processes; p; p = p->next) {
+        if (p->state == CGWD_PROCESS_SERVING) {
+            cgwd_process_retire(p, why);
+        }
+        else if (p->state != CGWD_PROCESS_DRAINING) {
+            cgwd_process_kill(p);
+        }
+    }
+}
+
 static void clear_timers(cgwd_generation *gen)
 {
     cgwd_timer_clear(gen->sup->loop, &gen->deadline);
@@ -186,7 +199,7 @@ void cgwd_generation_start_failed(cgwd_generation *gen, const char *why)
     cgwd_log(gen->group->log, CGWD_ERROR, CGW_LOGNO(0221)
              "%s: generation %u could not be started: %s; see its output above",
              gen->group->name, gen->number, why);
-    kill_all(gen);
+    end_failed(gen, why);
     cgwd_generation_set_state(gen, CGWD_GENERATION_FAILED, why);
     cgwd_group_start_failed(gen->group, gen, why);
     check_gone(gen);

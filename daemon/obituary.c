@@ -11,9 +11,14 @@
 #include "cgw_log.h"
 #include "group.h"
 
-/* Who sent SIGKILL, if it was not us; *cause is set where that says more. */
-static const char *killer(cgwd_supervisor *sup, const char **cause)
+/* Who sent SIGKILL, and why if it was us; *cause is set where that says more. */
+static const char *killer(cgwd_supervisor *sup, int silent, const char **cause)
 {
+    if (silent) {
+        *cause = "closed its channel";
+        return ", by this supervisor: its application had closed descriptors that "
+               "are not its own, or started another program in its place,";
+    }
     switch (cgwd_oom_explains(&sup->oom, cgwd_oom_count())) {
     case CGWD_OOM_YES:
         *cause = "out of memory";
@@ -137,7 +142,7 @@ void cgwd_obituary_write(cgwd_process *proc, int status)
 
     describe_end(end, sizeof(end), status);
     if (!expected && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
-        by = killer(gen->sup, &cause);
+        by = killer(gen->sup, proc->silent, &cause);
     }
     cgwd_ends_add(&cgwd_group_past(gen->group)->ends, proc->pid,
                   cause_of_end(proc, expected ? NULL : cause), proc->last_words);

@@ -151,7 +151,8 @@ static void lost_early(cgwd_process *proc)
     if (cgwd_generation_is_alive(proc->generation) && !proc->killed) {
         cgwd_log(log_of(proc), CGWD_ERROR, CGW_LOGNO(0211)
                  "%s: a worker ended right after fork, before it could serve; a "
-                 "limit on processes or memory is a likely cause",
+                 "limit on processes or memory, or a handler of "
+                 "os.register_at_fork(), is a likely cause",
                  name_of(proc));
     }
     bury(proc);
@@ -166,6 +167,7 @@ void cgwd_process_fell_silent(cgwd_process *proc)
         lost_early(proc);
         return;
     }
+    proc->silent = !cgwd_child_is_ending(proc->pid);
     /* a no-op where it is ending, as it should be */
     cgwd_process_kill(proc);
     proc->killed = killed;

@@ -31,6 +31,7 @@ typedef struct cgwd_process {
     pid_t pid;                      /* 0: forked, has not said anything yet */
     int64_t born;
     int killed;                     /* by us */
+    int silent;                     /* it runs, and has closed its channel */
     int overdue;                    /* its import took too long */
     int closing;                    /* was told to drain, and may still accept */
     const char *leaving;            /* why it is to be replaced; NULL: it stays.

@@ -2,13 +2,11 @@
 
 #include "stall.h"
 
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cgw_clock.h"
 #include "cgw_log.h"
+#include "child.h"
 #include "group.h"
 
 /* A template that is stopped loses nobody's request when it is ended. */
@@ -24,29 +22,6 @@ const char *cgwd_stall_word(char letter)
     }
 }
 
-/* The letter of its first thread; '?' where it cannot be had. */
-static char state_of(pid_t pid)
-{
-    char path[64], stat[512];
-    const char *end;
-    ssize_t n;
-    int fd;
-
-    snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return '?';
-    }
-    n = read(fd, stat, sizeof(stat) - 1);
-    close(fd);
-    stat[n > 0 ? n : 0] = '\0';
-    end = strrchr(stat, ')'); /* of its name, which may be anything */
-    if (!end || end[1] != ' ' || !end[2]) {
-        return '?';
-    }
-    return end[2];
-}
-
 /* ---- workers ------------------------------------------------------------------ */
 
 static int is_replaceable(const cgwd_process *proc)
@@ -58,7 +33,7 @@ static int is_replaceable(const cgwd_process *proc)
 static void replace(cgwd_process *proc, int64_t ms, const char *why)
 {
     cgwd_generation *gen = proc->generation;
-    const char *word = cgwd_stall_word(state_of(proc->pid));
+    const char *word = cgwd_stall_word(cgwd_child_state(proc->pid));
 
     cgwd_log(gen->group->log, CGWD_ERROR, CGW_LOGNO(0262)
              "%s: pid %ld has not run for %ld s (%s): %s. Another one takes its "

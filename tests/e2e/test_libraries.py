@@ -4,6 +4,8 @@ thread."""
 
 import concurrent.futures
 
+import pytest
+
 from harness import interpreters
 from harness.httpd import until
 
@@ -57,6 +59,42 @@ def application(environ, start_response):
         ctypes.CDLL(None).regcomp(ctypes.create_string_buffer(512), b"(" * 10**6, 1)
     return application(environ, start_response)
 """
+
+
+STREAMS = {"without flush": "Writer()", "None": "None", "closed": "Closed()"}
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_an_application_that_replaces_its_standard_streams_is_served(httpd, stream):
+    """As many do that were written for mod_wsgi."""
+    httpd.wsgi(httpd.app("streams.wsgi", f"""
+import io
+import sys
+
+
+class Writer:
+    def write(self, text):
+        pass
+
+
+def Closed():
+    file = io.StringIO()
+    file.close()
+    return file
+
+
+sys.stdout = sys.stderr = {STREAMS[stream]}
+
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"served"]
+"""), "CGatewayProcesses 4")
+    httpd.start()
+    assert httpd.get().text == "served"
+    until(lambda: len(httpd.workers("a.example")) == 4, "all workers")
+    httpd.graceful()
+    assert httpd.get().text == "served"
 
 
 def test_recursion_in_python_is_an_exception(httpd):

@@ -172,6 +172,17 @@ static void who_sent_sigkill_is_said_as_far_as_it_can_be_told(void **state)
     }
 }
 
+/* It may have gone on as another program, which has said nothing of its end. */
+static void one_that_closed_its_channel_is_said_to_be_killed_for_that(void **state)
+{
+    (void)state;
+    stage.proc.silent = 1;
+    assert_non_null(strstr(obituary(ENDED_BY(SIGKILL)), "signal 9 (Killed), by this "
+                           "supervisor: its application had closed descriptors"));
+    assert_string_equal(stage.group->ends.last, "closed its channel");
+    assert_null(strstr(obituary(EXITED(1)), "by this supervisor"));
+}
+
 static void last_words_are_repeated(void **state)
 {
     (void)state;
@@ -244,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_of_process_has_its_own),
         cmocka_unit_test(who_sent_sigkill_is_said_as_far_as_it_can_be_told),
+        TEST(one_that_closed_its_channel_is_said_to_be_killed_for_that),
         TEST(last_words_are_repeated),
         cmocka_unit_test(what_was_to_end_is_no_error),
         TEST(a_crash_loop_is_told_once_for_each_attempt),

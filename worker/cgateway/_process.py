@@ -166,11 +166,11 @@ def _load(settings):
 
 
 def _flush():
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
         try:
-            stream.flush()
-        except (OSError, ValueError):
-            pass    # nobody reads it any more
+            getattr(sys, name).flush()
+        except Exception:
+            pass    # nobody reads it any more, or it is the application's own
 
 
 def _open_sockets():

@@ -60,6 +60,11 @@ def describe(kind, value, tb, group=None):
 
 
 def tell(text):
-    """Lines to stderr at once."""
-    sys.stderr.write(text.rstrip("\n") + "\n")
-    sys.stderr.flush()
+    """Lines to stderr at once; to where it was at first, when the application has put
+    something else in its place that cannot be written."""
+    text = text.rstrip("\n") + "\n"
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except Exception:
+        os.write(2, text.encode("utf-8", "backslashreplace"))
