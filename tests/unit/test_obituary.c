@@ -179,7 +179,7 @@ static void one_that_closed_its_channel_is_said_to_be_killed_for_that(void **sta
     stage.proc.silent = 1;
     assert_non_null(strstr(obituary(ENDED_BY(SIGKILL)), "signal 9 (Killed), by this "
                            "supervisor: its application had closed descriptors"));
-    assert_string_equal(stage.group->ends.last, "closed its channel");
+    assert_string_equal(stage.group->past->ends.last, "closed its channel");
     assert_null(strstr(obituary(EXITED(1)), "by this supervisor"));
 }
 
