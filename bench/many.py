@@ -24,6 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
 
 import procs
+from harness.ctl import Ctl
 from harness.httpd import Httpd, until
 from harness.paths import PYTHON
 
@@ -73,6 +74,23 @@ class Server:
         self.httpd.get("/", host="unknown.example")
         return time.monotonic() - began
 
+    def configtest(self):
+        began = time.monotonic()
+        assert self.httpd.configtest().returncode == 0
+        return time.monotonic() - began
+
+    def ctl(self):
+        """Seconds of a `cgatewayctl status`."""
+        began = time.monotonic()
+        groups = Ctl(self.httpd).json("status")["groups"]
+        assert len(groups) == self.sites
+        return time.monotonic() - began
+
+    def descriptors(self):
+        """Of httpd's parent and of the supervisor."""
+        return [len(os.listdir(f"/proc/{pid}/fd"))
+                for pid in (self.httpd.process.pid, self.httpd.supervisor())]
+
     def pids(self):
         return procs.tree([self.httpd.process.pid])
 
@@ -104,8 +122,12 @@ def measure(server, rounds):
     found = {"start": server.start()}
     until(lambda: "resuming normal" in server.httpd.log("main"), "httpd")
     found["memory"] = server.memory()
+    found["configtest"] = min(server.configtest() for _ in range(rounds))
     found["graceful"] = min(server.graceful() for _ in range(rounds))
     if server.with_gateway:
+        found["later"] = procs.by_role(server.pids(), procs.pss(server.pids()))
+        found["descriptors"] = server.descriptors()
+        found["ctl"] = min(server.ctl() for _ in range(rounds))
         chosen = random.Random(1).sample(range(server.sites),
                                          min(COLD_SITES, server.sites))
         both = [server.cold(number) for number in chosen]
@@ -127,7 +149,7 @@ def compare(sites, rounds, lines):
                 found = measure(server, rounds)
             finally:
                 server.end()
-            for key in ("start", "graceful"):
+            for key in ("start", "graceful", "configtest"):
                 found[key] = min(found[key], best[at].get(key, found[key]))
             if "cold" in best[at] and statistics.median(
                     best[at]["cold"]) < statistics.median(found["cold"]):
@@ -144,6 +166,9 @@ def row(sites, plain, ours):
             "memory": more, "supervisor": supervisor,
             "import": ours["import"], "cold": statistics.median(ours["cold"]),
             "cold most": ours["cold"][len(ours["cold"]) * 9 // 10],
+            "plain configtest": plain["configtest"], "configtest": ours["configtest"],
+            "ctl": ours["ctl"], "descriptors": ours["descriptors"],
+            "later": ours["later"].get("supervisor", 0.0),
             "idle": ours["idle cpu"] / 2e6}
 
 
@@ -157,6 +182,13 @@ def table(rows):
               f"| {r['memory']:.1f} MB | {r['supervisor']:.1f} MB "
               f"| {1000 * r['import']:.0f} ms "
               f"| {1000 * r['cold']:.0f} ms ({1000 * r['cold most']:.0f} ms) |")
+    print("\n| sites | configtest, plain | configtest | cgatewayctl status | descriptors of "
+          "httpd's parent, of the supervisor | the supervisor after graceful restarts |\n"
+          "|---|---|---|---|---|---|")
+    for r in rows:
+        print(f"| {r['sites']:,} | {r['plain configtest']:.2f} s | {r['configtest']:.2f} s "
+              f"| {r['ctl']:.2f} s | {r['descriptors'][0]:,}, {r['descriptors'][1]:,} "
+              f"| {r['later']:.1f} MB |")
     if len(rows) > 1:
         first, last = rows[0], rows[-1]
         more = last["sites"] - first["sites"]

@@ -131,6 +131,23 @@ void cgwd_limits_close(cgwd_limits *limits)
     }
 }
 
+static const char *const directives[] = {
+#define X(symbol, name) [RLIMIT_##symbol] = "CGatewayLimit " name
+    X(AS, "as"), X(CORE, "core"), X(CPU, "cpu"), X(DATA, "data"), X(FSIZE, "fsize"),
+    X(MEMLOCK, "memlock"), X(MSGQUEUE, "msgqueue"), X(NICE, "nice"),
+    X(NOFILE, "nofile"), X(NPROC, "nproc"), X(RTPRIO, "rtprio"), X(RTTIME, "rttime"),
+    X(SIGPENDING, "sigpending"), X(STACK, "stack"),
+#undef X
+};
+
+static const char *directive_of(int resource)
+{
+    size_t n = sizeof(directives) / sizeof(directives[0]);
+
+    return resource >= 0 && (size_t)resource < n && directives[resource]
+               ? directives[resource] : "CGatewayLimit";
+}
+
 /* ---- in the child -------------------------------------------------------------- */
 
 const char *cgwd_limits_apply(const cgwd_limits *limits)
@@ -141,7 +158,7 @@ const char *cgwd_limits_apply(const cgwd_limits *limits)
     for (int i = 0; i < limits->nresources; i++) {
         if (setrlimit64((__rlimit_resource_t)limits->resources[i].resource,
                         &limits->resources[i].value) < 0) {
-            return "CGatewayLimit";
+            return directive_of(limits->resources[i].resource);
         }
     }
     if (limits->nice != CGW_NICE_INHERITED

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -28,9 +30,10 @@ static const struct resource {
     {"as", RLIMIT_AS, 1},           {"core", RLIMIT_CORE, 1},
     {"cpu", RLIMIT_CPU, 0},         {"data", RLIMIT_DATA, 1},
     {"fsize", RLIMIT_FSIZE, 1},     {"memlock", RLIMIT_MEMLOCK, 1},
-    {"msgqueue", RLIMIT_MSGQUEUE, 1}, {"nofile", RLIMIT_NOFILE, 0},
-    {"nproc", RLIMIT_NPROC, 0},     {"sigpending", RLIMIT_SIGPENDING, 0},
-    {"stack", RLIMIT_STACK, 1},
+    {"msgqueue", RLIMIT_MSGQUEUE, 1}, {"nice", RLIMIT_NICE, 0},
+    {"nofile", RLIMIT_NOFILE, 0},   {"nproc", RLIMIT_NPROC, 0},
+    {"rtprio", RLIMIT_RTPRIO, 0},   {"rttime", RLIMIT_RTTIME, 0},
+    {"sigpending", RLIMIT_SIGPENDING, 0}, {"stack", RLIMIT_STACK, 1},
 };
 #define RESOURCES (sizeof(resources) / sizeof(resources[0]))
 
@@ -306,6 +309,43 @@ static void check_cgroup(cgwm_report *report, const cgwm_definition *def,
     }
 }
 
+/* Root of a container may have less than all. */
+static int is_capable(unsigned capability)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+    if (syscall(SYS_capget, &header, data) < 0) {
+        return geteuid() == 0;
+    }
+    return (data[capability / 32].effective >> capability % 32) & 1;
+}
+
+/* The one bound that root has; 0: it cannot be told. */
+static rlim64_t most_descriptors(void)
+{
+    char text[32] = "";
+    int fd = open("/proc/sys/fs/nr_open", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return n > 0 ? strtoul(text, NULL, 10) : 0;
+}
+
+static void check_descriptors(cgwm_report *report, const cgw_spec *spec, rlim64_t hard)
+{
+    rlim64_t most = most_descriptors();
+
+    if (most > 0 && hard > most) {
+        cgwm_report_error(report, CGW_LOGNO(0185) "group %s: CGatewayLimit nofile: the "
+            "kernel gives a process %" APR_UINT64_T_FMT " descriptors at most, and does "
+            "not know unlimited here. Write so many or fewer, or raise fs.nr_open.",
+            spec->name, (apr_uint64_t)most);
+    }
+}
+
 static void check_limit(cgwm_report *report, const cgw_spec *spec, const char *entry)
 {
     char *end;
@@ -315,15 +355,20 @@ static void check_limit(cgwm_report *report, const cgw_spec *spec, const char *e
 
     strtoll(end, &end, 10);
     hard = (rlim64_t)strtoll(end, NULL, 10);
-    if (geteuid() == 0 || getrlimit64((__rlimit_resource_t)resource, &have) < 0
+    if (resource == RLIMIT_NOFILE) {
+        check_descriptors(report, spec, hard);
+    }
+    if (is_capable(CAP_SYS_RESOURCE)
+        || getrlimit64((__rlimit_resource_t)resource, &have) < 0
         || hard <= have.rlim_max) {
         return;
     }
     for (size_t i = 0; i < RESOURCES; i++) {
         if (resources[i].number == resource) {
             cgwm_report_error(report, CGW_LOGNO(0177) "group %s: CGatewayLimit %s is "
-                "above the hard limit that httpd itself has, and httpd was not started "
-                "as root. Raise that of httpd's service, or lower this one.",
+                "above the hard limit that httpd itself has, and httpd may not raise it: "
+                "it was not started as root, or a container keeps CAP_SYS_RESOURCE from "
+                "it. Raise that of httpd's service, or lower this one.",
                 spec->name, resources[i].name);
         }
     }
@@ -336,14 +381,15 @@ static void check_nice(cgwm_report *report, const cgwm_definition *def,
     struct rlimit limit = {0};
     int now = getpriority(PRIO_PROCESS, 0);
 
-    if (geteuid() == 0 || spec->nice == CGW_NICE_INHERITED || spec->nice >= now) {
+    if (is_capable(CAP_SYS_NICE) || spec->nice == CGW_NICE_INHERITED
+        || spec->nice >= now) {
         return;
     }
     getrlimit(RLIMIT_NICE, &limit);
     if (20 - (int64_t)limit.rlim_cur > spec->nice) {
         cgwm_report_error(report, CGW_LOGNO(0178) "group %s: %s: only root raises a "
-            "priority, and httpd, which was not started as root, has %d. Write %d or "
-            "more.", spec->name, cgwm_definition_quote(def, CGWM_NICE, report->p), now,
+            "priority (in a container: with CAP_SYS_NICE), and httpd has %d here. Write %d "
+            "or more.", spec->name, cgwm_definition_quote(def, CGWM_NICE, report->p), now,
             now);
     }
 }

@@ -23,6 +23,8 @@ def application(environ, start_response):
     told = {"pid": os.getpid(), "nice": os.nice(0),
             "cpus": sorted(os.sched_getaffinity(0)),
             "limits": {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))
-                       for name in ("nofile", "core", "as", "nproc")}}
+                       for name in ("as", "core", "cpu", "data", "fsize", "memlock", "msgqueue",
+                                    "nice", "nofile", "nproc", "rtprio", "rttime",
+                                    "sigpending", "stack")}}
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(told).encode()]

@@ -3,8 +3,11 @@
 
 import concurrent.futures
 import os
+import random
 import signal
 import socket
+import subprocess
+import threading
 import time
 
 import pytest
@@ -13,7 +16,7 @@ from harness import usage
 from harness.ctl import Ctl
 from harness.httpd import until
 from harness.load import Load
-from harness.paths import PATIENCE, PRELOAD
+from harness.paths import MPM, PATIENCE, PRELOAD, SOAK, soak
 from harness.starters import with_marks
 
 
@@ -66,17 +69,100 @@ def test_an_idle_group_ends_and_the_next_request_starts_it(httpd, site):
         assert httpd.get().json()["imported_by"] != first
 
 
-def test_no_request_fails_while_a_group_falls_asleep(httpd, site):
-    """Requests at just the time when it would."""
-    site("CGatewayIdleTimeout 1s", "CGatewayProcesses 1")
-    importers = set()
-    for step in range(10):
-        answer = httpd.get()
-        assert answer.status == 200
-        importers.add(answer.json()["imported_by"])
-        time.sleep(0.9 + 0.03 * step)   # the moment is what this is about
-    httpd.wait_log(r"sleeps \(CGatewayIdleTimeout\)")
-    assert len(importers) > 1
+COUNTED = """\
+import os
+RAN = os.open(os.environ["MARKS"] + "/ran", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+
+
+def application(environ, start_response):
+    size = len(environ["wsgi.input"].read())
+    os.write(RAN, (environ["QUERY_STRING"] + "\\n").encode())
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"%d" % size]
+"""
+
+
+class Sleepers:
+    """Groups that are asked, by 1 to 50 at once, just when they fall asleep."""
+
+    def __init__(self, httpd, marks, groups):
+        self.httpd, self.marks = httpd, marks
+        self.names = [f"s{number}.example" for number in range(groups)]
+        self.sent, self.wrong, self.stopped = [], [], threading.Event()
+        app = httpd.app("counted.wsgi", COUNTED)
+        for name in self.names:
+            httpd.wsgi(app, f'CGatewayEnv MARKS "{marks}"', "CGatewayStart demand",
+                       "CGatewayIdleTimeout 1s", "CGatewayProcesses 1", name=name)
+
+    def ask(self, name, word, body):
+        self.sent.append(word)
+        try:
+            answer = self.httpd.request(f"/?{word}", "POST" if body else "GET",
+                                        body or None, host=name,
+                                        headers={"Connection": "close"})
+            if (answer.status, answer.text) != (200, str(len(body))):
+                self.wrong.append((word, answer.status, answer.text[:100]))
+        except OSError as error:
+            self.wrong.append((word, repr(error)))
+
+    def run(self, name):
+        chance = random.Random(name)
+        with concurrent.futures.ThreadPoolExecutor(50) as pool:
+            while not self.stopped.is_set():
+                turn = len(self.sent)
+                asked = [pool.submit(self.ask, name, f"{name}-{turn}-{n}", bytes(
+                    chance.choice([0, 0, 1, 100_000, 1_000_000])))
+                    for n in range(chance.choice([1, 1, 1, 2, 5, 50]))]
+                concurrent.futures.wait(asked)
+                # the moment is what this is about
+                time.sleep(max(0, chance.gauss(1, 0.02)))
+
+    def sleeps(self):
+        return sum(self.httpd.log(name).count(": sleeps (") for name in self.names)
+
+    def soak(self, seconds):
+        """How often they fell asleep."""
+        with concurrent.futures.ThreadPoolExecutor(len(self.names)) as pool:
+            running = [pool.submit(self.run, name) for name in self.names]
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                time.sleep(min(2, seconds / 3))
+                self.httpd.graceful()
+            until(lambda: self.sleeps() > 0, "one to sleep")
+            self.stopped.set()
+        for each in running:
+            each.result()
+        return self.sleeps()
+
+
+def test_no_request_fails_or_runs_twice_while_groups_fall_asleep(httpd, marks):
+    """Among graceful restarts. In the soak a few thousand times."""
+    sleepers = Sleepers(httpd, marks, groups=soak(16, 6))
+    httpd.start()
+    sleeps = sleepers.soak(seconds=soak(400, 6))
+    if SOAK:
+        print(f"\n{len(sleepers.sent)} requests, {sleeps} times asleep, "
+              f"{len(sleepers.wrong)} wrong")
+    assert sleepers.wrong == []
+    assert sorted((marks / "ran").read_text().split()) == sorted(sleepers.sent)
+
+
+@pytest.mark.skipif(MPM == "prefork", reason="mod_http2 needs threads")
+def test_streams_of_http2_and_uploads_wake_a_group(httpd, marks):
+    httpd.load("http2")
+    httpd.wsgi(httpd.app("counted.wsgi", COUNTED), f'CGatewayEnv MARKS "{marks}"',
+               "CGatewayStart demand", "CGatewayIdleTimeout 1s", "Protocols h2c http/1.1")
+    httpd.start()
+    upload = httpd.root / "upload"
+    upload.write_bytes(bytes(3_000_000))
+    for turn in (1, 2):
+        run = subprocess.run(
+            ["h2load", "-n", "40", "-c", "2", "-m", "20", "-d", upload, "-H",
+             "Host: a.example", f"http://127.0.0.1:{httpd.port}/?{turn}"],
+            capture_output=True, text=True, timeout=PATIENCE)
+        assert "status codes: 40 2xx" in run.stdout, run.stdout + run.stderr
+        httpd.wait_log(r"(?s)(sleeps \(CGatewayIdleTimeout\).*){%d}" % turn)
+        assert (marks / "ran").read_text().split().count(str(turn)) == 40
 
 
 def test_a_long_request_keeps_its_group_awake(httpd, site, marks):

@@ -37,6 +37,30 @@ def test_limits_priority_and_processors_are_the_group_s(httpd, site, preload):
     assert os.sched_getaffinity(httpd.supervisor()) == os.sched_getaffinity(0), "its alone"
 
 
+EACH_LIMIT = {"as": "4G 8G", "core": "0 unlimited", "cpu": "50 60", "data": "2G 3G",
+              "fsize": "10M 20M", "memlock": "64K 1M", "msgqueue": "1000 2000",
+              "nice": "0 0", "nofile": "200 300", "nproc": "4000 5000",
+              "rtprio": "0 0", "rttime": "1000000 unlimited", "sigpending": "100 200",
+              "stack": "2M unlimited"}
+UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def number(word):
+    if word == "unlimited":
+        return UNLIMITED
+    return int(word[:-1]) * UNITS[word[-1]] if word[-1] in UNITS else int(word)
+
+
+@not_sanitized
+@pytest.mark.parametrize("preload", ["on", "off"])
+def test_each_limit_that_linux_has_is_the_group_s(httpd, site, as_root, preload):
+    site(f"CGatewayPreload {preload}",
+         *(f"CGatewayLimit {name} {both}" for name, both in EACH_LIMIT.items()))
+    assert httpd.get().json()["limits"] == {
+        name: [number(word) for word in both.split()]
+        for name, both in EACH_LIMIT.items()}
+
+
 @not_sanitized
 def test_root_raises_limits_for_a_group(httpd, site, as_root):
     site("CGatewayLimit core unlimited", "CGatewayNice -3")
@@ -103,6 +127,32 @@ def refused(httpd, *lines):
     result = httpd.configtest()
     assert result.returncode != 0
     return result.stdout
+
+
+@pytest.mark.parametrize("value", ["unlimited", "0 unlimited", "1024 2000000000"])
+def test_more_descriptors_than_the_kernel_gives(httpd, value):
+    text = refused(httpd, f"CGatewayLimit nofile {value}")
+    assert "CGW0185" in text and "fs.nr_open" in text
+
+
+@pytest.mark.parametrize("line", [
+    "rss 5M", "locks 5", "ofile 5", "RLIMIT_AS 5G", "as", "as -1", "as 1T", "nofile 1.5",
+    "nofile 5 6 7", "cpu 1s", "as unlimited 5G"])
+def test_what_is_no_limit_is_refused(httpd, line):
+    text = refused(httpd, f"CGatewayLimit {line}")
+    assert "CGW0066" in text or "CGW0012" in text
+
+
+@pytest.mark.parametrize("cpus", ["1024", "-1", "0-", "-", ",", "0,,1", "0x1", "1-0", "a",
+                                  '"0, 1"', "0-1-2", "4294967296", "0-99999999999"])
+def test_what_is_no_list_of_processors_is_refused(httpd, cpus):
+    assert "CGW0068" in refused(httpd, f"CGatewayCPUAffinity {cpus}")
+
+
+def test_processors_that_are_there_among_others(httpd, site):
+    first = min(os.sched_getaffinity(0))
+    site(f"CGatewayCPUAffinity {first},{first}-{first},1000-1023")
+    assert httpd.get().json()["cpus"] == [first]
 
 
 def test_processors_that_are_not_there(httpd):
@@ -183,6 +233,23 @@ def test_a_group_lives_in_its_control_group(httpd, parent):
     assert inside == set(httpd.group_processes("a.example"))
     httpd.stop()
     until(lambda: not os.path.exists(directory), "the control group to go with httpd")
+
+
+def test_root_without_the_capabilities_raises_nothing(httpd, as_root):
+    """As in many containers."""
+    hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    if hard == UNLIMITED:
+        pytest.skip("there is nothing above it")
+    httpd.wsgi("info.wsgi", f"CGatewayLimit nproc {hard + 1}", "CGatewayNice -5")
+    httpd.write_config()
+    options = httpd.command("-t")
+    dropped = "-sys_resource,-sys_nice"
+    options["args"] = ["setpriv", f"--inh-caps={dropped}", f"--bounding-set={dropped}",
+                       *options["args"]]
+    run = subprocess.run(**options, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                         text=True)
+    assert "CGW0177" in run.stdout and "CAP_SYS_RESOURCE" in run.stdout
+    assert "CGW0178" in run.stdout
 
 
 def test_who_is_not_root_raises_nothing(httpd):

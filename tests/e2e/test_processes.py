@@ -4,11 +4,13 @@
 import concurrent.futures
 import os
 import signal
+import time
 
 import pytest
 
 from harness.httpd import until
 from harness.load import Load
+from harness.paths import soak
 from harness.starters import with_marks
 
 
@@ -142,6 +144,56 @@ def test_processes_are_replaced_at_their_age_and_no_request_fails(httpd, site, h
     httpd.wait_log(r"is replaced \(CGatewayMaxLifetime\)")
 
 
+LEAKING = """\
+import ctypes, os, time
+
+KEPT = []
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+
+
+def application(environ, start_response):
+    what = environ["PATH_INFO"].strip("/")
+    if what == "python":
+        KEPT.append(bytearray(b"x") * 2_000_000)
+    elif what == "c":
+        libc.memset(libc.malloc(2_000_000), 1, 2_000_000)
+    elif what:
+        time.sleep(float(what))
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [b'{"pid": %d}' % os.getpid()]
+"""
+
+
+@pytest.mark.parametrize("preload", ["on", "off"])
+def test_all_reasons_to_be_replaced_together_lose_no_request(httpd, preload):
+    """At the least numbers, and as many processes as are needed. What has taken too long
+    is answered 504, and nothing else is."""
+    httpd.expect_log("CGW0121", "CGW0260", "CGW0275")
+    httpd.wsgi(httpd.app("leaking.wsgi", LEAKING), f"CGatewayPreload {preload}",
+               "CGatewayProcesses 1-3", "CGatewayThreads 3", "CGatewayMaxRequests 1 1",
+               "CGatewayMaxLifetime 1s", "CGatewayMaxMemory 60M 1G",
+               "CGatewayRequestTimeout 2s", "CGatewayIdleTimeout 1s", "CGatewayStart demand")
+    httpd.start()
+    end = time.monotonic() + soak(60, 6)
+    answers = []
+
+    def ask(path):
+        while time.monotonic() < end:
+            answers.append((path, httpd.get(path, headers={"Connection": "close"})))
+
+    paths = ["/", "/python", "/c", "/0.01", "/0.3", "/1", "/4"]
+    with concurrent.futures.ThreadPoolExecutor(len(paths)) as pool:
+        list(pool.map(ask, paths))
+    assert {(path, answer.status) for path, answer in answers} == {
+        (path, 504 if path == "/4" else 200) for path in paths}
+    served = [answer.json()["pid"] for _, answer in answers if answer.status == 200]
+    assert len(set(served)) > 5
+    httpd.wait_log(r"is replaced \(CGatewayMaxRequests\)")
+
+
 # ---- CGatewayPreload ------------------------------------------------------------------
 
 @pytest.mark.parametrize("preload, leave, importers", [
@@ -201,11 +253,12 @@ def application(environ, start_response):
     while len(list(marks.iterdir())) < number:
         time.sleep(0.02)
     hash_before.update(str(os.getpid()).encode())
-    told = {"pid": os.getpid(), "order": ORDER, "collected": FORKED, "enabled": gc.isenabled(),
-            "frozen": gc.get_freeze_count(),
-            "numbers": [random.random(), random.SystemRandom().random(), secrets.token_hex(),
-                        ssl.RAND_bytes(8).hex(), str(uuid.uuid4()), str(uuid.uuid1()),
-                        os.urandom(8).hex(), next(names), hash_before.hexdigest()]}
+    told = {"pid": os.getpid(), "order": ORDER, "collected": FORKED,
+            "enabled": gc.isenabled(), "frozen": gc.get_freeze_count(),
+            "numbers": [random.random(), random.SystemRandom().random(),
+                        secrets.token_hex(), ssl.RAND_bytes(8).hex(), str(uuid.uuid4()),
+                        str(uuid.uuid1()), os.urandom(8).hex(), next(names),
+                        hash_before.hexdigest()]}
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(told).encode()]
 """
