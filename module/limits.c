@@ -389,8 +389,8 @@ static void check_nice(cgwm_report *report, const cgwm_definition *def,
     if (20 - (int64_t)limit.rlim_cur > spec->nice) {
         cgwm_report_error(report, CGW_LOGNO(0178) "group %s: %s: only root raises a "
             "priority (in a container: with CAP_SYS_NICE), and httpd has %d here. Write "
-            "%d or more.", spec->name, cgwm_definition_quote(def, CGWM_NICE, report->p), now,
-            now);
+            "%d or more.", spec->name, cgwm_definition_quote(def, CGWM_NICE, report->p),
+            now, now);
     }
 }
 
