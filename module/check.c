@@ -39,12 +39,12 @@ static void check_directory(cgwm_report *report, const cgw_spec *spec,
     struct stat st;
 
     if (stat(named->path, &st)) {
-        cgwm_report_error(report, CGW_LOGNO(0044) "group %s: %s: the directory %s cannot "
-            "be used: %s. Create it, or correct the path.", spec->name, named->said,
-            named->path, strerror(errno));
+        cgwm_report_absent(report, CGW_LOGNO(0044) "group %s: %s: the directory %s "
+            "cannot be used: %s. Create it, or correct the path.", spec->name,
+            named->said, named->path, strerror(errno));
     }
     else if (!S_ISDIR(st.st_mode)) {
-        cgwm_report_error(report, CGW_LOGNO(0045) "group %s: %s: %s is not a directory. "
+        cgwm_report_absent(report, CGW_LOGNO(0045) "group %s: %s: %s is not a directory. "
             "Name the directory that holds it.", spec->name, named->said, named->path);
     }
     else {
@@ -111,13 +111,13 @@ static void check_application(cgwm_report *report, const cgwm_definition *def,
         return;
     }
     if (stat(named.path, &st)) {
-        cgwm_report_error(report, CGW_LOGNO(0046) "group %s: %s: the file %s cannot be "
+        cgwm_report_absent(report, CGW_LOGNO(0046) "group %s: %s: the file %s cannot be "
             "used: %s. Create it, or correct the path; a relative one begins at "
             "CGatewayWorkingDirectory, or else at ServerRoot.", spec->name, named.said,
             named.path, strerror(errno));
     }
     else if (!S_ISREG(st.st_mode)) {
-        cgwm_report_error(report, CGW_LOGNO(0048) "group %s: %s: %s is not a file. Name "
+        cgwm_report_absent(report, CGW_LOGNO(0048) "group %s: %s: %s is not a file. Name "
             "the .wsgi file itself, or a module with CGatewayPath for its directory.",
             spec->name, named.said, named.path);
     }
@@ -137,14 +137,14 @@ static void check_interpreter(cgwm_report *report, const cgwm_definition *def,
     }
     named.path = cgwm_inside(spec, spec->python, report->p);
     if (stat(named.path, &st)) {
-        cgwm_report_error(report, CGW_LOGNO(0040) "group %s: %s: the interpreter %s "
+        cgwm_report_absent(report, CGW_LOGNO(0040) "group %s: %s: the interpreter %s "
             "cannot be used: %s. Create the virtual environment (python3 -m venv), or "
             "correct the path.", spec->name, named.said, named.path, strerror(errno));
     }
     else if (!S_ISREG(st.st_mode) || access(named.path, X_OK)) {
-        cgwm_report_error(report, CGW_LOGNO(0041) "group %s: %s: %s is not an executable "
-            "file. Name a Python interpreter or the directory of a virtual environment.",
-            spec->name, named.said, named.path);
+        cgwm_report_absent(report, CGW_LOGNO(0041) "group %s: %s: %s is not an "
+            "executable file. Name a Python interpreter or the directory of a virtual "
+            "environment.", spec->name, named.said, named.path);
     }
     else {
         check_reach(report, spec, &named, X_OK);
@@ -163,7 +163,7 @@ static void check_watch(cgwm_report *report, const cgwm_definition *def,
                                       report->p);
 
         if (stat(dir, &st) || !S_ISDIR(st.st_mode)) {
-            cgwm_report_error(report, CGW_LOGNO(0181) "group %s: CGatewayWatch %s (%s): "
+            cgwm_report_absent(report, CGW_LOGNO(0181) "group %s: CGatewayWatch %s (%s): "
                 "%s is not a directory, so nothing in it can change. Create it, or "
                 "correct the path.", spec->name, word->value, word->where, dir);
         }

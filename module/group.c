@@ -101,14 +101,16 @@ static const char *default_python(resolver *r, const cgw_spec *spec)
     const char *python = is_executable_file(cgwm_inside(spec, SYSTEM_PYTHON, r->p))
                              ? SYSTEM_PYTHON
                              : spec->chroot ? NULL : find_on_path("python3", r->p);
+    int runs;
 
-    if (!python) {
-        cgwm_report_error(&r->report, CGW_LOGNO(0042) "group %s has no CGatewayPython, "
-            "and there is neither " SYSTEM_PYTHON " nor a python3 on httpd's PATH. "
-            "Install Python, or set CGatewayPython to a virtual environment or an "
-            "interpreter.", spec->name);
+    if (python) {
+        return python;
     }
-    return python;
+    runs = cgwm_report_absent(&r->report, CGW_LOGNO(0042) "group %s has no "
+        "CGatewayPython, and there is neither " SYSTEM_PYTHON " nor a python3 on httpd's "
+        "PATH. Install Python, or set CGatewayPython to a virtual environment or an "
+        "interpreter.", spec->name);
+    return runs ? SYSTEM_PYTHON : NULL;
 }
 
 /* CGatewayPython: a directory is a virtual environment. */
@@ -117,6 +119,7 @@ static const char *resolve_python(resolver *r, const cgwm_definition *def,
 {
     static const char *const names[] = {"/bin/python3", "/bin/python"};
     struct stat st;
+    int runs;
 
     if (!spec->python) {
         return default_python(r, spec);
@@ -130,11 +133,12 @@ static const char *resolve_python(resolver *r, const cgwm_definition *def,
             return file;
         }
     }
-    cgwm_report_error(&r->report, CGW_LOGNO(0043) "group %s: %s: the directory is not a "
-        "virtual environment: it has neither bin/python3 nor bin/python that leads to an "
-        "interpreter. Create it (python3 -m venv %s), or name an interpreter.",
+    runs = cgwm_report_absent(&r->report, CGW_LOGNO(0043) "group %s: %s: the directory "
+        "is not a virtual environment: it has neither bin/python3 nor bin/python that "
+        "leads to an interpreter. Create it (python3 -m venv %s), or name an "
+        "interpreter.",
         spec->name, cgwm_definition_quote(def, CGWM_PYTHON, r->p), spec->python);
-    return NULL;
+    return runs ? apr_pstrcat(r->p, spec->python, names[0], NULL) : NULL;
 }
 
 static const char *resolve_application(resolver *r, const cgw_spec *spec)

@@ -143,7 +143,7 @@ static void check_allowed(cgwm_report *report, const cgw_spec *spec,
         const char *path = cgwm_inside(spec, word->value, report->p);
 
         if (stat(path, &st)) {
-            cgwm_report_error(report, CGW_LOGNO(0075) "group %s: %s %s (%s): %s cannot "
+            cgwm_report_absent(report, CGW_LOGNO(0075) "group %s: %s %s (%s): %s cannot "
                 "be used: %s. Create it, or correct the path.", spec->name, directive,
                 word->value, word->where, path, strerror(errno));
         }
@@ -202,14 +202,14 @@ static void check_chroot(cgwm_report *report, const cgwm_definition *def,
     library = cgwm_library_dir(report->p);
     bootstrap = apr_pstrcat(report->p, library, "/bootstrap.py", NULL);
     if (stat(spec->chroot, &st) || !S_ISDIR(st.st_mode)) {
-        cgwm_report_error(report, CGW_LOGNO(0078) "group %s: %s is not a directory that "
+        cgwm_report_absent(report, CGW_LOGNO(0078) "group %s: %s is not a directory that "
             "can be a root. Create it, with an interpreter and the application in it, or "
             "correct the path.", spec->name, said);
     }
     else if (stat(cgwm_inside(spec, bootstrap, report->p), &st)) {
-        cgwm_report_error(report, CGW_LOGNO(0079) "group %s: %s: %s is not in that root. "
-            "Copy or bind-mount the directory %s to the same place below it.", spec->name,
-            said, cgwm_inside(spec, bootstrap, report->p), library);
+        cgwm_report_absent(report, CGW_LOGNO(0079) "group %s: %s: %s is not in that "
+            "root. Copy or bind-mount the directory %s to the same place below it.",
+            spec->name, said, cgwm_inside(spec, bootstrap, report->p), library);
     }
 }
 

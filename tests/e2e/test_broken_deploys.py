@@ -9,7 +9,7 @@ import pytest
 from harness.ctl import Ctl
 from harness.httpd import until
 from harness.openloop import OpenLoop
-from harness.paths import soak
+from harness.paths import PYTHON, soak
 
 GOOD = """\
 import os
@@ -220,3 +220,52 @@ def test_what_some_workers_of_a_broken_deploy_serve_already_they_finish(
     assert posts.failures() == []
     assert "a.example/2: ready -> failed" in httpd.log()
     assert {o.body.split()[0] for o in posts.outcomes} == {b"1", b"broken"}
+
+
+# ---- graceful while something of one site is missing ----------------------------------
+
+def own_files(httpd):
+    """All that a site's owner may take away, in one directory: the directives."""
+    httpd.mkdir("site/venv/bin")
+    httpd.mkdir("site/lib")
+    httpd.mkdir("site/work")
+    (httpd.root / "site/venv/bin/python3").symlink_to(PYTHON)
+    httpd.write("site/own.wsgi", GOOD.format(version=1))
+    httpd.vhost("a.example", f'CGatewayApplication "{httpd.root}/site/own.wsgi"',
+                f'CGatewayPython "{httpd.root}/site/venv"',
+                f'CGatewayPath "{httpd.root}/site/lib"',
+                f'CGatewayWorkingDirectory "{httpd.root}/site/work"',
+                f'CGatewayWatch "{httpd.root}/site/lib/reload"')
+
+
+MISSING = {"own.wsgi": "CGW0046", "venv/bin/python3": "CGW0043", "venv": "CGW0040",
+           "lib": "CGW0181", "work": "CGW0044", ".": "CGW0046"}
+
+
+@pytest.mark.parametrize("how", ["graceful", "restart"])
+def test_what_one_site_has_lost_ends_neither_httpd_nor_another_site(httpd, how):
+    """configtest refuses it, and so does a start. But httpd runs, and a rotation of logs
+    may be all that its signal was sent for."""
+    httpd.expect_log("CGW02[123]", "CGW00", "CGW0181", "CGW0411", r"\] a\.example: ",
+                     "CGW0121")
+    own_files(httpd)
+    httpd.wsgi(httpd.app("other.wsgi", GOOD.format(version="other")), name="b.example")
+    httpd.start()
+    names = soak(list(MISSING), ["venv", "."] if how == "graceful" else ["."])
+    for name in names:
+        assert httpd.get().text.startswith("1 ")
+        (httpd.root / "site" / name).rename(httpd.root / "kept")
+        seen = len(httpd.log())
+        assert httpd.configtest().returncode != 0
+        getattr(httpd, how)()
+        assert httpd.process.poll() is None, "httpd ended"
+        httpd.wait_log(MISSING[name], "main")
+        assert httpd.get(host="b.example").text.startswith("other ")
+        if how == "graceful" and name != "lib":
+            until(lambda n=seen: "CGW0230" in httpd.log()[n:], "its new generation")
+            assert httpd.get().text.startswith("1 "), "the old one serves"
+        (httpd.root / "kept").rename(httpd.root / "site" / name)
+        assert httpd.configtest().returncode == 0
+        httpd.graceful()
+        until(lambda: httpd.get().status == 200, "the repaired site")
+        until(lambda: Ctl(httpd).group("a.example")["state"] == "serving", "all of it")
