@@ -11,6 +11,8 @@
 
 /* A template that is stopped loses nobody's request when it is ended. */
 #define TEMPLATE_MS 5000
+/* After a longer time between two looks we have not run ourselves. */
+#define LOOK_MAX_MS (CGWD_SAMPLE_MS + CGWD_SAMPLE_MS / 10)
 
 const char *cgwd_stall_word(char letter)
 {
@@ -49,14 +51,18 @@ void cgwd_stall_look(cgwd_process *proc)
 {
     uint64_t watched = cgwd_board_watched(&proc->board);
     int64_t patience = proc->generation->spec->deadlock_timeout;
+    int64_t now = cgwd_now(), since = now - proc->stall.looked;
 
+    proc->stall.looked = now;
     if (watched != proc->stall.watched || !is_replaceable(proc)
         || !cgwd_board_has_requests(&proc->board)) {
         proc->stall.watched = watched;
         proc->stall.silent = 0;
         return;
     }
-    /* what passed in fact may be more, where we did not run ourselves */
+    if (since > LOOK_MAX_MS) {
+        return;
+    }
     proc->stall.silent += CGWD_SAMPLE_MS;
     if (cgwd_board_is_late(&proc->board, cgw_clock_us())) {
         replace(proc, proc->stall.silent, "CGatewayRequestTimeout");

@@ -23,6 +23,7 @@ typedef struct cgwd_stall {
     cgwd_timer stopped;         /* runs while the kernel says that it is */
     uint64_t watched;           /* cgwd_board_watched(), at the last look */
     int64_t silent;             /* ms of looks at requests without a change */
+    int64_t looked;             /* cgwd_now() of the last look */
 } cgwd_stall;
 
 void cgwd_stall_init(struct cgwd_process *proc);
@@ -30,7 +31,8 @@ void cgwd_stall_end(struct cgwd_process *proc);
 /* The kernel says that pid was stopped, or continued. */
 void cgwd_stall_take(cgwd_supervisor *sup, pid_t pid, int is_stopped);
 /* Every CGWD_SAMPLE_MS: a worker with requests whose watchdog does not look is
- * replaced once one of them is late, or CGatewayDeadlockTimeout is over. */
+ * replaced once one of them is late, or CGatewayDeadlockTimeout is over. A look that
+ * comes too late itself tells nothing: machine or container may have been suspended. */
 void cgwd_stall_look(struct cgwd_process *proc);
 
 /* Ends a template that does not do what it is there for; forks that it still

@@ -41,7 +41,9 @@ APLOG_USE_MODULE(cgateway);
 #define HALF_CLOSED_GRACE apr_time_from_msec(100)
 /* So much the kernel takes, and gives, in one piece. */
 #define ONE_PIECE 16384
-/* A request is given to so many workers more that do not come to run it. */
+/* A worker returns a request that it has had for a while. So many times it may come
+ * back sooner than any worker's watchdog sends it. */
+#define RETURN_SOONEST_US 20000
 #define RETURNS_MAX 8
 
 typedef struct exchange {
@@ -56,6 +58,7 @@ typedef struct exchange {
     cgwm_response response;
     int fd;                     /* to the worker, -1: none */
     apr_time_t begun, ended;    /* the latest attempt */
+    uint64_t joined;            /* the queue, in it; cgw_clock_us() */
     int client_fd;              /* -1: not a socket of this connection's own */
     cgwm_gate *gate;            /* of an HTTP/2 stream, else NULL */
 
@@ -369,17 +372,21 @@ static int wait_limit(const exchange *x, int awaits_client)
                            cgwm_patience_next(&x->patience)));
 }
 
-/* The worker has said nothing. Has it had the time that it may take, and more,
- * or is there none that takes the request? */
+/* Has the worker, which has said nothing, had the time that it may take, and more,
+ * or is there none that takes the request? What has passed is the worker's where it
+ * had the request at the last look. */
 static void look_at_clock(exchange *x, int awaits_client)
 {
-    int waits = cgwm_place_waits(&x->place, x->fd);
-    int counts = !waits && !awaits_client && !cgwm_outbox_is_full(x->outbox);
+    int counts = x->place.taken && !awaits_client && !cgwm_outbox_is_full(x->outbox);
+    int waits = !x->worker_ready && cgwm_place_waits(&x->place, x->fd);
+    int is_over;
 
     if (waits && cgwm_place_is_lost(&x->place, x->fd)) {
         x->response.late = 1;
+        return;
     }
-    else if (cgwm_patience_is_over(&x->patience, counts)) {
+    is_over = cgwm_patience_is_over(&x->patience, counts);
+    if (is_over && !x->worker_ready) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, x->r, CGW_LOGNO(0163)
                       "%s: the worker that has \"%s\" neither answered nor ended it "
                       "within CGatewayRequestTimeout (%u ms) and some more: it is "
@@ -485,9 +492,7 @@ static void wait_for_event(exchange *x, int awaits_client)
     if (owes_half_close(x)) {
         tell_half_close(x);
     }
-    if (!x->worker_ready) {
-        look_at_clock(x, awaits_client);
-    }
+    look_at_clock(x, awaits_client);
 }
 
 /* Receives until the worker pauses (APR_EAGAIN then) or enough is there. */
@@ -598,6 +603,7 @@ static int attempt(exchange *x)
         return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
     }
     x->begun = apr_time_now();
+    x->joined = cgw_clock_us();
     err = cgwm_queue_join(x->group, &x->fd);
     if (err) {
         return no_connection(x, err);
@@ -620,16 +626,24 @@ static void rewind_request(exchange *x)
     cgwm_body_rewind(x->body);
 }
 
+/* How long did the worker have what it returned, and may it go on waiting? */
+static int may_wait_again(const exchange *x, int *hasty)
+{
+    uint64_t now = cgw_clock_us();
+    uint64_t waits = (uint64_t)x->group->spec->queue_timeout * 1000;
+
+    *hasty += now - x->joined < RETURN_SOONEST_US;
+    return x->args.repeatable && *hasty <= RETURNS_MAX
+           && !(waits && now - x->args.sent_us >= waits);
+}
+
 /* What a worker returned has not run, and another may run it; the time that it
  * waits goes on. */
 static int attempt_until_run(exchange *x)
 {
-    int status = attempt(x);
+    int status = attempt(x), hasty = 0;
 
-    for (int n = 0; !status && x->response.returned && n < RETURNS_MAX; n++) {
-        if (!x->args.repeatable) {
-            break;
-        }
+    while (!status && x->response.returned && may_wait_again(x, &hasty)) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, x->r,
                       "%s: a worker whose interpreter is busy returned the request, "
                       "which waits again", x->group->spec->name);

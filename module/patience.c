@@ -9,6 +9,9 @@
 #define MORE_PART 8
 /* When a worker takes a request is seen by looking. */
 #define LOOK_MS 1000
+/* Of a longer time between two looks, httpd itself has not run in the rest: nobody
+ * has, where the machine or the container was suspended. */
+#define PASSED_MAX_US 2000000
 
 void cgwm_patience_begin(cgwm_patience *patience, uint32_t deadline_ms)
 {
@@ -35,6 +38,7 @@ int cgwm_patience_is_over(cgwm_patience *patience, int counts)
     }
     now = cgw_clock_us();
     passed = now - patience->looked;
+    passed = passed < PASSED_MAX_US ? passed : PASSED_MAX_US;
     patience->looked = now;
     if (counts) {
         patience->left_us -= passed < patience->left_us ? passed : patience->left_us;

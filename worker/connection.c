@@ -467,23 +467,22 @@ int cgww_connection_send(struct cgww_connection *conn, struct cgww_output *out,
     return rv;
 }
 
-/* With the lock: the last word of this request to httpd. */
+/* With the lock: the last word of this request to httpd. Takes no memory: a thread of
+ * the process may hang while it has the allocator's lock. */
 static enum cgww_cut cut_off(struct cgww_connection *conn, enum cgw_fail_kind why,
                              const char *text, size_t len)
 {
-    struct cgw_buf buf = {0};
-    uint8_t kind = (uint8_t)why;
-    size_t start = cgw_frame_open(&buf, CGW_FRAME_FAIL, 0);
+    uint8_t head[CGW_FRAME_HEADER_SIZE + 1];
+    struct iovec iov[] = {{head, sizeof(head)}, {(void *)(intptr_t)text, len}};
+    const struct msghdr hdr = {.msg_iov = iov, .msg_iovlen = 2};
     bool sent = false;
 
-    cgw_buf_put(&buf, &kind, 1);
-    cgw_buf_put(&buf, text, len);
-    cgw_frame_close(&buf, start);
-    if (!buf.failed && !conn->halfway) {
-        sent = send(conn->fd, buf.data, buf.len, MSG_DONTWAIT | MSG_NOSIGNAL)
-               == (ssize_t)buf.len;
+    cgw_frame_encode(head, CGW_FRAME_FAIL, 0, (uint32_t)len + 1);
+    head[CGW_FRAME_HEADER_SIZE] = (uint8_t)why;
+    if (!conn->halfway) {
+        sent = sendmsg(conn->fd, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL)
+               == (ssize_t)(sizeof(head) + len);
     }
-    cgw_buf_free(&buf);
     shutdown(conn->fd, SHUT_RDWR);
     return sent ? CGWW_CUT_TOLD : CGWW_CUT_SILENT;
 }

@@ -14,6 +14,7 @@
 struct cgww_stack {
     int signal;         /* faulthandler's handler is installed for it */
     int file;           /* a memory file, which the handler writes to */
+    int halves;         /* of its patience that are gone */
 };
 
 /* Bytes of the longest stack. */
@@ -21,10 +22,9 @@ struct cgww_stack {
 
 /* Writes the stack of thread `tid` to out, the innermost call first, a line
  * each, without frames of the gateway itself; of a thread that takes no
- * signals, a text that says so, after half a second. size is at least 128.
- * Returns the length without the NUL, 0 where the thread is not in Python code
- * of the application. */
-size_t cgww_stack_take(const struct cgww_stack *stack, pid_t tid, char *out,
-                       size_t size);
+ * signals, a text that says so, after half a second; of the next ones in a row sooner.
+ * size is at least 128. Returns the length without the NUL, 0
+ * where the thread is not in Python code of the application. */
+size_t cgww_stack_take(struct cgww_stack *stack, pid_t tid, char *out, size_t size);
 
 #endif

@@ -4,10 +4,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,6 +37,30 @@ struct cgww_watched {
     uint64_t spent;             /* us, without its waits for the client */
     bool dealt;                 /* its deadline has passed, and that was said */
 };
+
+/* To stderr: what is formatted, `more`, and the end of the line. Unlike dprintf() it
+ * takes no memory: a thread of the process may hang while it has the allocator's
+ * lock. */
+static void tell(const char *more, size_t len, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void tell(const char *more, size_t len, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    int n;
+
+    va_start(args, format);
+    n = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (n >= 0) {
+        size_t size = (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
+        struct iovec iov[] = {{text, size}, {(void *)(intptr_t)more, len}, {"\n", 1}};
+        if (writev(STDERR_FILENO, iov, 3) < 0) {
+            return; /* nobody reads it any more */
+        }
+    }
+}
 
 /* ---- one request --------------------------------------------------------- */
 
@@ -68,7 +96,8 @@ static bool is_overdue(const struct cgww_watched *one)
 {
     uint64_t limit = limit_of(one->conn->slot, one->started);
 
-    return one->started && limit && one->spent >= limit && !one->dealt;
+    return one->started && limit && one->spent >= limit && !one->dealt
+           && CGW_SLOT_GET(one->conn->slot, state) != CGW_SLOT_CLIENT;
 }
 
 /* What httpd logs with the request. */
@@ -96,9 +125,8 @@ static void tell_stderr(const struct cgww_watchdog *w, const struct cgw_slot *sl
     struct cgw_slot_view view;
 
     cgw_slot_read(slot, &view);
-    dprintf(STDERR_FILENO, CGW_LOGNO(0440) "group '%s': \"%s\" did not end in "
-            "time, and httpd takes no word of it any more: %.*s\n", w->group,
-            view.text, (int)len, w->text);
+    tell(w->text, len, CGW_LOGNO(0440) "group '%s': \"%s\" did not end in time, and "
+         "httpd takes no word of it any more: ", w->group, view.text);
 }
 
 /* It has waited for the interpreter lock so long that another worker had better
@@ -133,36 +161,53 @@ static void deal_with(struct cgww_watchdog *w, struct cgww_watched *one)
 
 /* ---- the interpreter lock -------------------------------------------------- */
 
-static void tell_thread(struct cgww_watchdog *w, pid_t tid)
+static void read_name(pid_t tid, char *name, size_t size)
 {
-    char path[64], name[32] = "?\n";
+    char path[64];
+    ssize_t n = -1;
+    int fd;
 
     snprintf(path, sizeof(path), "/proc/self/task/%d/comm", (int)tid);
-    FILE *file = fopen(path, "re");
-    if (file) {
-        if (!fgets(name, sizeof(name), file)) {
-            name[0] = '\0';
-        }
-        fclose(file);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        n = read(fd, name, size - 1);
+        close(fd);
     }
+    name[n > 0 ? n : 0] = '\0';
     name[strcspn(name, "\n")] = '\0';
-    if (cgww_stack_take(&w->stack, tid, w->text, CGWW_STACK_MAX) > 0) {
-        dprintf(STDERR_FILENO, "thread %d (%s):\n%s\n", (int)tid, name, w->text);
+}
+
+static void tell_thread(struct cgww_watchdog *w, pid_t tid)
+{
+    char name[32];
+    size_t len = cgww_stack_take(&w->stack, tid, w->text, CGWW_STACK_MAX);
+
+    if (len > 0) {
+        read_name(tid, name, sizeof(name));
+        tell(w->text, len, "thread %d (%s):\n", (int)tid, name);
     }
 }
 
+/* Not by opendir(), which takes memory, too. */
 static void tell_all_threads(struct cgww_watchdog *w)
 {
-    DIR *tasks = opendir("/proc/self/task");
+    _Alignas(struct dirent64) char entries[4096];
+    int tasks = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    long n = 0;
 
-    for (struct dirent *d; tasks && (d = readdir(tasks));) {
-        pid_t tid = (pid_t)strtol(d->d_name, NULL, 10);
-        if (tid > 0 && tid != gettid()) {
-            tell_thread(w, tid);
+    while (tasks >= 0
+           && (n = syscall(SYS_getdents64, tasks, entries, sizeof(entries))) > 0) {
+        for (long at = 0; at < n;) {
+            const struct dirent64 *d = (const struct dirent64 *)(entries + at);
+            pid_t tid = (pid_t)strtol(d->d_name, NULL, 10);
+            if (tid > 0 && tid != gettid()) {
+                tell_thread(w, tid);
+            }
+            at += d->d_reclen;
         }
     }
-    if (tasks) {
-        closedir(tasks);
+    if (tasks >= 0) {
+        close(tasks);
     }
 }
 
@@ -186,11 +231,10 @@ static void give_up_requests(struct cgww_watchdog *w)
 static void report_deadlock(struct cgww_watchdog *w)
 {
     w->reported = true;
-    dprintf(STDERR_FILENO, CGW_LOGNO(0441) "group '%s': no thread has got the "
-            "interpreter lock for %.1f s (CGatewayDeadlockTimeout); this process "
-            "is replaced. One of these threads keeps it, in C code that waits or "
-            "computes; Python stacks, innermost call first:\n", w->group,
-            (double)w->unanswered_us / 1e6);
+    tell("", 0, CGW_LOGNO(0441) "group '%s': no thread has got the interpreter lock "
+         "for %.1f s (CGatewayDeadlockTimeout); this process is replaced. One of these "
+         "threads keeps it, in C code that waits or computes; Python stacks, innermost "
+         "call first:", w->group, (double)w->unanswered_us / 1e6);
     tell_all_threads(w);
     give_up_requests(w);
     cgw_message_send(CGW_CONTROL_FD, CGW_MSG_DEADLOCKED, w->unanswered_us / 1000,
@@ -200,6 +244,34 @@ static void report_deadlock(struct cgww_watchdog *w)
 static bool is_asking(const struct cgww_watchdog *w)
 {
     return atomic_load(&w->asked) != atomic_load(&w->answered);
+}
+
+/* Changes whenever a request ends or begins to run, which takes the lock. */
+static uint64_t work_of(const struct cgww_watchdog *w)
+{
+    uint64_t work = 0;
+
+    for (unsigned i = 0; i < w->size; i++) {
+        const struct cgw_slot *slot = w->watched[i].conn ? w->watched[i].conn->slot
+                                                         : NULL;
+        if (slot) {
+            work += CGW_SLOT_GET(slot, requests);
+        }
+        if (slot && CGW_SLOT_GET(slot, state) >= CGW_SLOT_RUNNING) {
+            work += CGW_SLOT_GET(slot, started);
+        }
+    }
+    return work;
+}
+
+/* Where C code keeps the lock again and again, those that wait for it have their
+ * turns: there may be many before the one that answers. */
+static bool has_worked(struct cgww_watchdog *w)
+{
+    uint64_t work = work_of(w), before = w->work;
+
+    w->work = work;
+    return work != before;
 }
 
 /* Asks a few times within the time that it may last. */
@@ -218,7 +290,7 @@ static void look_at_lock(struct cgww_watchdog *w, uint64_t us)
         return;
     }
     w->quiet_us = 0;
-    w->unanswered_us += us;
+    w->unanswered_us = has_worked(w) ? 0 : w->unanswered_us + us;
     if (w->unanswered_us >= w->deadlock_us) {
         report_deadlock(w);
     }

@@ -45,6 +45,7 @@ struct cgww_watchdog {
     uint64_t deadlock_us;       /* 0: not asked */
     _Atomic uint64_t asked, answered; /* questions */
     uint64_t unanswered_us, quiet_us; /* since it was asked, or answered */
+    uint64_t work;              /* what it had done by then */
     bool reported;
 
     uint64_t calm_us;           /* since something ran */

@@ -3,9 +3,11 @@
 marks of what it does."""
 
 import ctypes
+import faulthandler
 import os
 import pathlib
 import re
+import signal
 import threading
 import time
 
@@ -46,6 +48,58 @@ def stuck_in_c_wait():
         ctypes.PyDLL(None).lockf(file.fileno(), os.F_LOCK, ctypes.c_long(0))
 
 
+def stuck_in_allocator():
+    """By a library that the test has put before the C library's: from now on, whoever
+    asks for memory in this process hangs."""
+    ctypes.PyDLL(None).keep_memory()
+    bytearray(1 << 20)
+
+
+def stuck_without_signal():
+    """Has given what the watchdog's signal does back to the kernel: to end the
+    process."""
+    faulthandler.unregister(signal.SIGRTMAX - 1)
+    stuck_in_sleep()
+
+
+def stuck_without_signals():
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    stuck_in_sleep()
+
+
+def stuck_with_handler_of_its_own():
+    faulthandler.register(signal.SIGRTMAX - 1, open(os.devnull, "w"))
+    stuck_in_sleep()
+
+
+class StuckInClose:
+    """All of the body is there, and close() does not return."""
+
+    def __iter__(self):
+        return iter([b"body"])
+
+    def close(self):
+        stuck_in_sleep()
+
+
+def stuck_before_head(start_response):
+    stuck_in_sleep()
+    start_response("200 OK", [])
+    yield b"body"
+
+
+def stuck_before_body():
+    yield b""
+    stuck_in_sleep()
+    yield b"body"
+
+
+def stuck_behind_body():
+    """What httpd has of the response is complete, but for the word that it is."""
+    yield b"body"
+    stuck_in_sleep()
+
+
 def streamed():
     yield b"first" * 100
     stuck_in_sleep()
@@ -79,9 +133,15 @@ def application(environ, start_response):
     path = environ["PATH_INFO"].strip("/")
     with open(MARKS / f"ran-{path}", "a") as file:
         file.write(f"{os.getpid()}\n")
+    if path == "stuck_before_head":
+        return stuck_before_head(start_response)
     write = start_response("200 OK", [("Content-Type", "text/plain")])
-    if path.startswith("stuck_in"):
-        globals()[path]()
+    if path == "stuck_in_close":
+        return StuckInClose()
+    if path in ("stuck_before_body", "stuck_behind_body"):
+        return globals()[path]()
+    if path.startswith("stuck"):
+        globals()[path.partition("-")[0]]()
     elif path == "streamed":
         return streamed()
     elif path == "steady":

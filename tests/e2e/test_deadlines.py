@@ -2,17 +2,20 @@
 """CGatewayRequestTimeout and CGatewayDeadlockTimeout: a request, or a whole process,
 that hangs costs itself alone."""
 
+import contextlib
 import fcntl
 import math
 import os
 import re
 import signal
+import subprocess
 import time
 
 import pytest
 
 from harness.httpd import until
 from harness.load import Load
+from harness.paths import PRELOAD
 
 HANGS = ["stuck_in_sleep", "stuck_in_python", "stuck_in_lock", "stuck_in_c_loop",
          "stuck_in_c_wait"]
@@ -110,6 +113,98 @@ def test_a_stuck_request_is_answered_and_its_stack_is_logged(httpd, site, marks,
     httpd.wait_log(rf"CGW0275.*{old}.*CGatewayRequestTimeout")
     until(lambda: old not in httpd.processes(), "the old process to be killed")
     assert runs(marks, path) == [old], "it is not repeated"
+
+
+@pytest.mark.parametrize("path", ["stuck_before_head", "stuck_before_body"])
+def test_a_response_without_a_byte_of_its_body_is_a_504(httpd, site, marks, path):
+    site(*limit(path, "1s"))
+    assert httpd.get(f"/{path}").status == 504
+    assert f"in {path}" in httpd.log()
+    (marks / "release").touch()
+
+
+def test_a_response_that_lacks_its_end_alone_breaks_off(httpd, site, marks):
+    httpd.expect_log("CGW0123")
+    old = site(*limit("stuck_behind_body", "1s"))
+    done = httpd.curl("/stuck_behind_body")
+    assert done.returncode != 0 and done.stdout == b"body"
+    assert "in stuck_behind_body" in httpd.log()
+    until(lambda: int(httpd.get("/").text) != old, "the successor")
+    (marks / "release").touch()
+
+
+def test_close_that_hangs_costs_the_client_nothing_and_is_told_of(httpd, site, marks):
+    """httpd has the whole response by then, and takes no word any more."""
+    httpd.expect_log("CGW0440")
+    old = site(*limit("stuck_in_close", "1s"))
+    answer = httpd.get("/stuck_in_close")
+    assert (answer.status, answer.text) == (200, "body")
+    httpd.wait_log(rf"\[pid {old}\] a\.example: CGW0440: group 'a\.example': "
+                   r'"GET /stuck_in_close" did not end in time')
+    httpd.wait_log(r'stuck\.wsgi", line \d+ in close')
+    until(lambda: int(httpd.get("/").text) != old, "the successor")
+    (marks / "release").touch()
+
+
+@pytest.mark.parametrize("path, words", [
+    ("stuck_without_signal", r"\(unknown: the application changed what signal \d+ does"),
+    ("stuck_without_signals", r"\(unknown: the thread takes no signals"),
+    ("stuck_with_handler_of_its_own", "Python stack of its thread")])
+def test_an_application_that_took_the_signal_costs_a_stack_alone(httpd, site, marks,
+                                                                path, words):
+    """And no sibling its process."""
+    old = site(*limit(path, "1s"), *limit("steady", "0"))
+    with httpd.raw() as sibling:
+        send(sibling, "/steady")
+        sibling.receive_until(b"s" * 100)
+        assert httpd.get(f"/{path}").status == 504
+        httpd.wait_log(words)
+        until(lambda: int(httpd.get("/").text) != old, "the successor")
+        (marks / "release").touch()
+        answer, was_reset = sibling.receive_all()
+    assert answer.endswith(b"0\r\n\r\n") and not was_reset
+    assert runs(marks, "steady") == [old] == runs(marks, path)
+
+
+# As where a thread has the lock of the C library's allocator, and hangs.
+ALLOCATOR = r"""
+#include <stddef.h>
+#include <unistd.h>
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *memory, size_t size);
+void __libc_free(void *memory);
+
+static volatile int is_kept;
+
+void keep_memory(void) { is_kept = 1; }
+static void wait_for_lock(void) { while (is_kept) pause(); }
+
+void *malloc(size_t size) { wait_for_lock(); return __libc_malloc(size); }
+void *calloc(size_t n, size_t size) { wait_for_lock(); return __libc_calloc(n, size); }
+void *realloc(void *p, size_t size) { wait_for_lock(); return __libc_realloc(p, size); }
+void free(void *p) { wait_for_lock(); __libc_free(p); }
+"""
+
+
+@pytest.mark.skipif(bool(PRELOAD), reason="sanitizers have an allocator of their own")
+@pytest.mark.parametrize("times", [
+    limit("stuck_in_allocator", "1s"), ["CGatewayDeadlockTimeout 2s"]],
+    ids=["request", "deadlock"])
+def test_a_process_in_which_nobody_gets_memory_is_replaced(httpd, site, marks, times):
+    """The watchdog needs none."""
+    httpd.expect_log("CGW0275", "CGW0261", "CGW0441", "CGW0132",
+                     r"a\.example: no thread of its process")
+    library = httpd.root / "keep.so"
+    source = httpd.write("keep.c", ALLOCATOR)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    old = site(*times, "CGatewayDrainTimeout 2s", f'CGatewayEnv LD_PRELOAD "{library}"')
+    assert httpd.get("/stuck_in_allocator").status == 504
+    httpd.wait_log(r'stuck\.wsgi", line \d+ in stuck_in_allocator')
+    until(lambda: int(httpd.get("/").text) != old, "the successor")
+    until(lambda: old not in httpd.processes(), "the old process to be killed")
+    assert "CGW0163" not in httpd.log() and "CGW0262" not in httpd.log()
 
 
 def test_siblings_finish_in_the_old_process(httpd, site, marks):
@@ -250,6 +345,28 @@ def test_what_waits_for_the_lock_in_vain_runs_in_another_process(httpd, site, ma
         raw.receive_all()
 
 
+def test_a_returned_request_waits_until_there_is_a_worker_for_it(httpd, site, marks):
+    """However many there are whose lock is kept."""
+    processes = 10
+    site(*limit("patient", "1s"), processes=processes)
+    with contextlib.ExitStack() as stack:
+        raws = [stack.enter_context(httpd.raw()) for _ in range(processes)]
+        for number, raw in enumerate(raws):
+            send(raw, "/stuck_in_c_wait")
+            where = await_run(marks, "stuck_in_c_wait", number + 1)
+            await_kept("stuck_in_c_wait", where[-1])
+        assert len(set(where)) == processes
+        patient = stack.enter_context(httpd.raw())
+        patient.ask("/patient", b"body")
+        until(lambda: httpd.log().count("returned the request") >= processes,
+              "each of them to return it")
+        fcntl.lockf(httpd.locked, fcntl.LOCK_UN)
+        for raw in raws:
+            assert raw.receive_all()[0].startswith(b"HTTP/1.1 200 ")
+        assert patient.receive_all()[0].startswith(b"HTTP/1.1 200 ")
+    assert len(runs(marks, "patient")) == 1
+
+
 def test_what_cannot_be_returned_is_answered_when_its_time_is_over(httpd, site, marks):
     """A body that is streamed is not at hand again."""
     worker = site(*limit("late", "1s"), *limit("background", "1s"),
@@ -313,6 +430,26 @@ def test_an_idle_and_a_busy_interpreter_are_not_deadlocked(httpd, site, marks):
         with raw:
             assert raw.receive_all()[0].endswith(b"%d" % old)
     assert httpd.workers("a.example") == [old]
+
+
+def test_what_was_suspended_as_a_whole_goes_on(httpd, site, marks):
+    """As a container by docker pause: time has passed in which nobody ran."""
+    old = site("CGatewayDeadlockTimeout 2s", *limit("steady", "3s"))
+    with httpd.raw() as raw:
+        send(raw, "/steady")
+        while len(raw.received) < 3000:         # half a second: the watchdog has looked
+            raw.received += raw.socket.recv(65536)
+        supervisor, *others = sorted(httpd.processes(),
+                                     key=lambda pid: pid != httpd.supervisor())
+        for pid in (supervisor, *others):       # the kernel tells a parent that runs
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(6)       # the time is what this is about
+        for pid in (*others, supervisor):
+            os.kill(pid, signal.SIGCONT)
+        (marks / "release").touch()
+        answer, was_reset = raw.receive_all()
+    assert answer.endswith(b"0\r\n\r\n") and not was_reset
+    assert int(httpd.get("/").text) == old
 
 
 @pytest.mark.parametrize("path", ["/", "/steady"])

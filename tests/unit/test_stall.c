@@ -142,6 +142,21 @@ static void what_runs_in_between_begins_anew(void **state)
     }
 }
 
+/* As after docker unpause: the supervisor may look before the watchdog does. */
+static void a_look_that_comes_late_itself_tells_nothing(void **state)
+{
+    (void)state;
+    run(20, 10);
+    watch();
+    cgwd_stall_look(&stage.proc);
+    for (int i = 0; i < 10; i++) {
+        stage.proc.stall.looked -= CGWD_SAMPLE_MS + 1000;
+        cgwd_stall_look(&stage.proc);
+        assert_null(stage.proc.leaving);
+    }
+    assert_int_equal(looks_until_replaced(), 1);
+}
+
 static void who_is_left_alone(void **state)
 {
     enum { NO_TIMES, IDLE, DRAINING, LEAVING, KILLED, ENDING, CASES };
@@ -215,6 +230,7 @@ int main(void)
         TEST(a_late_request_is_the_watchdog_s_own_as_long_as_it_looks),
         TEST(a_request_without_time_has_that_of_a_deadlock),
         TEST(what_runs_in_between_begins_anew),
+        TEST(a_look_that_comes_late_itself_tells_nothing),
         cmocka_unit_test(who_is_left_alone),
         TEST(stopped_and_continued),
         cmocka_unit_test(the_letters_of_proc),
