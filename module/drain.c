@@ -8,19 +8,38 @@
 #define FILTER "CGATEWAY_DRAIN"
 /* How much is asked from the client at once. */
 #define CHUNK (64 * 1024)
+/* Where the client is to get its answer soon: so often nothing may come, and the
+ * pause in between. */
+#define VAIN_MAX 50
+#define VAIN_PAUSE apr_time_from_msec(20)
+
+static ap_filter_rec_t *drain_filter;
+
+/* Nothing has come yet. */
+static int is_nothing(apr_status_t rv, const apr_bucket_brigade *bb)
+{
+    return APR_STATUS_IS_EAGAIN(rv) || (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(bb));
+}
 
 /* A client that waits for 100 Continue has sent nothing, and need not. */
-static void drain(request_rec *r)
+static void drain(request_rec *r, int briefly)
 {
     apr_bucket_brigade *bb = apr_brigade_create(r->pool,
                                                 r->connection->bucket_alloc);
     apr_status_t rv = APR_SUCCESS;
-    int ended = r->expecting_100 ? 1 : 0;
+    int ended = r->expecting_100 ? 1 : 0, vain = 0;
 
-    while (rv == APR_SUCCESS && !ended && !r->connection->aborted) {
+    while (!ended && vain < VAIN_MAX && !r->connection->aborted) {
         rv = ap_get_brigade(r->input_filters, bb, AP_MODE_READBYTES,
-                            APR_BLOCK_READ, CHUNK);
-        ended = APR_BRIGADE_EMPTY(bb) || APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(bb));
+                            briefly ? APR_NONBLOCK_READ : APR_BLOCK_READ, CHUNK);
+        if (briefly && is_nothing(rv, bb)) {
+            vain++;
+            apr_sleep(VAIN_PAUSE);
+            continue;
+        }
+        vain = 0;
+        ended = rv != APR_SUCCESS || APR_BRIGADE_EMPTY(bb)
+                || APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(bb));
         apr_brigade_cleanup(bb);
     }
     apr_brigade_destroy(bb);
@@ -42,7 +61,7 @@ static int ends_well(const apr_bucket_brigade *bb)
 static apr_status_t drain_before_end(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     if (ends_well(bb)) {
-        drain(f->r);
+        drain(f->r, f->ctx != NULL);
         ap_remove_output_filter(f);
     }
     return ap_pass_brigade(f->next, bb);
@@ -50,12 +69,22 @@ static apr_status_t drain_before_end(ap_filter_t *f, apr_bucket_brigade *bb)
 
 void cgwm_drain_register(void)
 {
-    ap_register_output_filter(FILTER, drain_before_end, NULL, AP_FTYPE_CONNECTION - 1);
+    drain_filter = ap_register_output_filter(FILTER, drain_before_end, NULL,
+                                             AP_FTYPE_CONNECTION - 1);
 }
 
 void cgwm_drain_before_end(request_rec *r)
 {
     if (r->connection->master) {
         ap_add_output_filter(FILTER, NULL, r, r->connection);
+    }
+}
+
+void cgwm_drain_briefly(request_rec *r)
+{
+    for (ap_filter_t *f = r->output_filters; f; f = f->next) {
+        if (f->frec == drain_filter) {
+            f->ctx = f; /* anything */
+        }
     }
 }

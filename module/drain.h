@@ -18,5 +18,8 @@ void cgwm_drain_register(void);
  * httpd for an error): read the body to its end, for as long as httpd's Timeout
  * and LimitRequestBody allow. Does nothing where httpd does it. */
 void cgwm_drain_before_end(request_rec *r);
+/* But no longer than the client goes on sending: its answer must not wait for a body
+ * that may never come. */
+void cgwm_drain_briefly(request_rec *r);
 
 #endif

@@ -17,6 +17,7 @@
 #include "cgw_clock.h"
 #include "cgw_log.h"
 #include "cgw_wire.h"
+#include "drain.h"
 #include "gate.h"
 #include "inbox.h"
 #include "notes.h"
@@ -682,16 +683,27 @@ static int run_attempts(exchange *x)
 }
 
 /* A body that broke off outranks whatever the application made of it. */
-static int finish(exchange *x, int status)
+static int status_of(exchange *x, int status)
 {
     if (status) {
         return status;
     }
     if (x->body_status && !x->response.started) {
-        x->r->connection->keepalive = AP_CONN_CLOSE;
         return x->body_status;
     }
     return cgwm_response_finish(&x->response);
+}
+
+/* httpd reads the rest of a body before the client sees an answer of its own, unless
+ * the connection ends with that. */
+static int finish(exchange *x, int status)
+{
+    status = status_of(x, status);
+    if (status != OK && x->body->present && !x->body->eof) {
+        x->r->connection->keepalive = AP_CONN_CLOSE;
+        cgwm_drain_briefly(x->r);
+    }
+    return status;
 }
 
 static const cgwm_bounds *response_buffer(const request_rec *r)

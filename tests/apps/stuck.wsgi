@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import signal
+import sys
 import threading
 import time
 
@@ -72,6 +73,28 @@ def stuck_with_handler_of_its_own():
     stuck_in_sleep()
 
 
+def stuck_with_faulthandler_of_its_own():
+    """And without standard error."""
+    file = open(MARKS / "faults", "w")
+    faulthandler.enable(file)
+    faulthandler.dump_traceback_later(0.1, repeat=True, file=file)
+    sys.stderr = None
+    os.close(2)
+    stuck_in_sleep()
+
+
+def stuck_in_kernel():
+    """As in a file system that does not answer: the kernel lets a thread that has begun
+    vfork() do nothing, not even take a signal, until the child ends."""
+    clone_vm, clone_vfork = 0x100, 0x4000
+    libc = ctypes.CDLL(None)
+    size = 1 << 16
+    stack = ctypes.create_string_buffer(size)
+    top = (ctypes.addressof(stack) + size) & ~15
+    libc.clone(ctypes.cast(libc.sleep, ctypes.c_void_p), ctypes.c_void_p(top),
+               clone_vm | clone_vfork | signal.SIGCHLD, ctypes.c_void_p(3600))
+
+
 class StuckInClose:
     """All of the body is there, and close() does not return."""
 
@@ -130,7 +153,7 @@ def slow_read(stream):
 
 
 def application(environ, start_response):
-    path = environ["PATH_INFO"].strip("/")
+    path = environ["PATH_INFO"].strip("/").replace("/", "-")
     with open(MARKS / f"ran-{path}", "a") as file:
         file.write(f"{os.getpid()}\n")
     if path == "stuck_before_head":

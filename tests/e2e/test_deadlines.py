@@ -2,6 +2,7 @@
 """CGatewayRequestTimeout and CGatewayDeadlockTimeout: a request, or a whole process,
 that hangs costs itself alone."""
 
+import concurrent.futures
 import contextlib
 import fcntl
 import math
@@ -13,9 +14,10 @@ import time
 
 import pytest
 
+from harness.http2 import Http2
 from harness.httpd import until
 from harness.load import Load
-from harness.paths import PRELOAD
+from harness.paths import MPM, PRELOAD, soak
 
 HANGS = ["stuck_in_sleep", "stuck_in_python", "stuck_in_lock", "stuck_in_c_loop",
          "stuck_in_c_wait"]
@@ -149,11 +151,14 @@ def test_close_that_hangs_costs_the_client_nothing_and_is_told_of(httpd, site, m
 @pytest.mark.parametrize("path, words", [
     ("stuck_without_signal", r"\(unknown: the application changed what signal \d+ does"),
     ("stuck_without_signals", r"\(unknown: the thread takes no signals"),
+    ("stuck_in_kernel", r"\(unknown: the thread takes no signals"),
+    ("stuck_with_faulthandler_of_its_own", r"stuck\.wsgi.* in stuck_with_faulthandler"),
     ("stuck_with_handler_of_its_own", "Python stack of its thread")])
-def test_an_application_that_took_the_signal_costs_a_stack_alone(httpd, site, marks,
-                                                                path, words):
+def test_a_thread_that_cannot_be_asked_costs_a_stack_alone(httpd, site, marks, path,
+                                                          words):
     """And no sibling its process."""
-    old = site(*limit(path, "1s"), *limit("steady", "0"))
+    httpd.expect_log("CGW0275")
+    old = site(*limit(path, "1s"), *limit("steady", "0"), "CGatewayDrainTimeout 5s")
     with httpd.raw() as sibling:
         send(sibling, "/steady")
         sibling.receive_until(b"s" * 100)
@@ -249,6 +254,94 @@ def test_a_location_has_a_time_of_its_own(httpd, site, marks):
         time.sleep(1)       # the time is what this is about
         (marks / "release").touch()
         assert raw.receive_all()[0].endswith(b"0\r\n\r\n")
+
+
+def test_each_kind_of_section_and_each_virtual_host_has_its_time(httpd, site, marks):
+    """The one that httpd merges last counts: here 0.9 s."""
+    asked = {"/stuck_in_sleep-one": 0.5, "/stuck_in_sleep-22": 0.6,
+             "/stuck_in_sleep?if": 0.7, "/stuck_in_sleep-one/more": 0.9}
+    httpd.expect_log(r"b\.example: ")
+    httpd.wsgi("stuck.wsgi", "CGatewayProcesses 1", f'CGatewayEnv MARKS "{marks}"',
+               "CGatewayRequestTimeout 800ms", name="b.example")
+    site("CGatewayRequestTimeout 1h", *limit("stuck_in_sleep-one", "500ms"),
+         '<LocationMatch "^/stuck_in_sleep-[0-9]+$">', "CGatewayRequestTimeout 600ms",
+         "</LocationMatch>", "<If \"%{QUERY_STRING} == 'if'\">",
+         "CGatewayRequestTimeout 700ms", "</If>",
+         *limit("stuck_in_sleep-one/more", "900ms"))
+    for path, time in asked.items():
+        assert httpd.get(path).status == 504
+        assert f"CGatewayRequestTimeout is {time} s" in httpd.log(), path
+    assert httpd.get("/stuck_in_sleep", host="b.example").status == 504
+    assert "CGatewayRequestTimeout is 0.8 s" in httpd.log("b.example")
+    (marks / "release").touch()
+
+
+def test_all_threads_of_all_processes_may_be_stuck_at_once(httpd, site, marks):
+    """Each client has its answer, each stack is told, and what waits is served."""
+    path = "/stuck_in_sleep"
+    site(*limit("stuck_in_sleep", "2s"), processes=2, threads=3)
+    with contextlib.ExitStack() as stack:
+        raws = [stack.enter_context(httpd.raw()) for _ in range(6)]
+        for raw in raws:
+            send(raw, path)
+        old = set(await_run(marks, "stuck_in_sleep", 6))
+        assert len(old) == 2
+        assert int(httpd.get("/").text) not in old, "served by a successor"
+        for raw in raws:
+            assert raw.receive_all()[0].startswith(b"HTTP/1.1 504 ")
+    until(lambda: len(set(httpd.workers("a.example")) - old) == 2, "two successors")
+    assert httpd.log().count("in stuck_in_sleep") == 6
+    (marks / "release").touch()
+
+
+def test_many_groups_with_stuck_requests(httpd, site, marks):
+    hosts = [f"group-{n}.example" for n in range(soak(50, 5))]
+    httpd.expect_log(r"group-\d+\.example: ")
+    for host in hosts:
+        httpd.wsgi("stuck.wsgi", "CGatewayProcesses 1", f'CGatewayEnv MARKS "{marks}"',
+                   *limit("stuck_in_sleep", "1s"), name=host)
+    site()
+    first = {host: httpd.get("/", host=host).text for host in hosts}
+    with Load(httpd, "/", clients=2) as load:
+        with concurrent.futures.ThreadPoolExecutor(len(hosts)) as pool:
+            answers = list(pool.map(lambda host: httpd.get("/stuck_in_sleep", host=host),
+                                    hosts))
+        for host in hosts:
+            until(lambda h=host: httpd.get("/", host=h).text != first[h], "the successor")
+    assert {answer.status for answer in answers} == {504}
+    assert load.failures == [] and len(set(load.answers)) == 1
+    (marks / "release").touch()
+
+
+def test_a_client_that_still_sends_its_body_gets_the_answer(httpd, site, marks):
+    site(*limit("stuck_in_sleep", "1s"), "CGatewayBodyBuffer 0")
+    with httpd.raw() as raw:
+        raw.send(b"POST /stuck_in_sleep HTTP/1.1\r\nHost: a.example\r\n"
+                 b"Content-Length: 50000000\r\n\r\n" + b"b" * 100000)
+        answer, was_reset = raw.receive_all()
+    assert answer.startswith(b"HTTP/1.1 504 ") and b"</html>" in answer
+    assert b"\r\nConnection: close\r\n" in answer and not was_reset
+    (marks / "release").touch()
+
+
+@pytest.mark.skipif(MPM == "prefork", reason="mod_http2 needs threads")
+def test_other_streams_of_an_http2_connection_go_on(httpd, site, marks):
+    httpd.expect_log("CGW0123")
+    httpd.load("http2")
+    site("Protocols h2c http/1.1", *limit("stuck_in_sleep", "1s"),
+         *limit("streamed", "1s"), *limit("steady", "0"), "CGatewayBodyBuffer 0", threads=6)
+    with Http2(httpd.port) as client:
+        steady = client.ask("/steady")
+        streams = [client.ask("/stuck_in_sleep"), client.ask("/streamed"),
+                   client.ask("/stuck_in_sleep", "POST", body=b"body"),
+                   client.ask("/stuck_in_sleep", "POST", body="")]
+        stuck, streamed, posted, posting = client.finish(*streams)
+        assert stuck.status == posted.status == 504 and stuck.ended and posted.ended
+        assert posting.status == 504 and b"</html>" in posting.body
+        assert streamed.body == b"first" * 100 and streamed.reset is not None
+        assert not steady.is_over
+        (marks / "release").touch()
+        assert client.finish(steady).ended
 
 
 @pytest.mark.parametrize("path", ["streamed", "steady"])

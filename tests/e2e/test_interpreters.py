@@ -2,6 +2,7 @@
 """Each site its own Python: virtual environments and other CPython builds, all in
 one httpd."""
 
+import concurrent.futures
 import os
 
 import pytest
@@ -65,6 +66,26 @@ def test_every_cpython_of_the_machine_serves_side_by_side(httpd):
         assert (tuple(told["version"]), told["debug"]) == (version, debug), host
         builds.add((version, debug))
     assert len(builds) >= 2, f"only {builds} on this machine: sh tools/deps.sh test"
+
+
+def test_a_stuck_request_of_every_cpython_has_its_stack_in_the_log(httpd, marks):
+    """In Python code, and in C code that keeps the interpreter lock."""
+    pythons = every_python(httpd)
+    httpd.expect_log("CGW0121", "CGW0260", "CGW0275", r"example: ")
+    for host, (python, library) in pythons.items():
+        httpd.vhost(host, f'CGatewayApplication "{httpd.app("stuck.wsgi")}"',
+                    f'CGatewayPython "{python}"', "CGatewayProcesses 1",
+                    "CGatewayDrainTimeout 1s", f'CGatewayEnv MARKS "{marks}"',
+                    '<LocationMatch "^/stuck">', "CGatewayRequestTimeout 1s",
+                    "</LocationMatch>",
+                    *([f'CGatewayEnv LD_LIBRARY_PATH "{library}"'] if library else []))
+    httpd.start()
+    for path in ("stuck_in_sleep", "stuck_in_c_loop"):
+        with concurrent.futures.ThreadPoolExecutor(len(pythons)) as pool:
+            answers = pool.map(lambda host, p=path: httpd.get(f"/{p}", host=host), pythons)
+        assert {answer.status for answer in answers} == {504}
+        for host in pythons:
+            assert f"in {path}" in httpd.log(host)
 
 
 def test_a_debug_build_serves_beside_the_system_s(httpd):
