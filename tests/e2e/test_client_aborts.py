@@ -235,6 +235,18 @@ def test_withdrawn_requests_do_not_hold_back_those_behind_them(
     assert not (marks / "ran-left").exists()
 
 
+def test_of_pipelined_requests_whose_client_left_none_is_run(httpd, site, marks, marked):
+    site()
+    with httpd.raw() as raw, occupied(httpd, marks, marked):
+        for number in range(5):
+            raw.ask(f"/left-{number}", close=False)
+        until(lambda: httpd.connections() == 2, "the first of them to wait")
+        raw.close()
+        httpd.wait_log(NOTICED[close])
+    assert httpd.get("/ok").status == 200
+    assert not list(marks.glob("ran-left*"))
+
+
 # ---- while the response is on the way ------------------------------------------------
 
 @pytest.mark.parametrize("leave", [close, reset])

@@ -10,7 +10,7 @@ import pytest
 
 from harness.load import Load
 from harness.openloop import OpenLoop
-from harness.paths import soak
+from harness.paths import MPM, SOAK, soak
 
 WORK = soak(0.05, 0.1)  # seconds that a request takes
 THREADS = 4     # that serve, in two processes
@@ -18,9 +18,12 @@ QUEUE = 20
 APP = f'''
 import time
 
+WORK = {{"/fast": 0.2, "/slow": 1.8}}
+
 
 def application(environ, start_response):
-    time.sleep({WORK})
+    environ["wsgi.input"].read()
+    time.sleep({WORK} * WORK.get(environ["PATH_INFO"], 1))
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"1"]
 '''
@@ -28,12 +31,22 @@ def application(environ, start_response):
 
 @pytest.fixture
 def site(httpd):
-    httpd.expect_log("CGW0160")
-    httpd.wsgi(httpd.app("work.wsgi", APP), "CGatewayProcesses 2", "CGatewayThreads 2",
-               f"CGatewayQueueSize {QUEUE}")
-    httpd.start()
-    httpd.wait_log("ready -> serving")
-    return httpd
+    """Starts as many groups. Their threads, and what waits for them, do not take all
+    of httpd's (docs/operations.md), not even those of prefork."""
+    def start(groups=1):
+        httpd.expect_log("CGW0160")
+        if MPM == "prefork":
+            httpd.expect_log("AH00161", "AH00162")
+        path = httpd.app("work.wsgi", APP)
+        hosts = [f"{letter}.example" for letter in "abcdefgh"[:groups]]
+        for host in hosts:
+            httpd.wsgi(path, "CGatewayProcesses 2", "CGatewayThreads 2",
+                       f"CGatewayQueueSize {QUEUE}", name=host)
+        httpd.start()
+        for host in hosts:
+            httpd.wait_log("ready -> serving", host)
+        return httpd
+    return start
 
 
 def capacity(httpd, seconds):
@@ -47,10 +60,10 @@ def capacity(httpd, seconds):
     return served / seconds
 
 
-def overload(httpd, rate, seconds):
+def overload(httpd, rate, seconds, targets=(("a.example", "/"),), **options):
     """The outcomes of requests that came once the queue was full, and the time when
     the last one came."""
-    with OpenLoop(httpd.port, [("a.example", "/")], rate, fresh=1.0) as load:
+    with OpenLoop(httpd.port, list(targets), rate, **{"fresh": 1.0, **options}) as load:
         begun = time.monotonic()
         time.sleep(seconds)
         end = time.monotonic()
@@ -62,19 +75,27 @@ def quantile(values, part):
     return sorted(values)[int(part * (len(values) - 1))]
 
 
-def test_an_overload_costs_no_more_than_what_is_too_much(site):
-    before = capacity(site, soak(10, 3))
-    outcomes, end = overload(site, 5 * THREADS / WORK, soak(31, 6))
-
+def goodput_of(outcomes, end):
+    """Requests served in a second; all others are refused."""
     served = [o for o in outcomes if o.status == 200]
     refused = [o.latency for o in outcomes if o.status == 503]
     assert len(served) + len(refused) == len(outcomes)
-    first = min(o.intended for o in outcomes)
-    goodput = len(served) / (end - first)
-    print(f"capacity {before:.1f}/s, goodput {goodput:.1f}/s, refused {len(refused)}: "
+    rate = len(served) / (end - min(o.intended for o in outcomes))
+    print(f"goodput {rate:.1f}/s, refused {len(refused)}: "
           f"median {quantile(refused, 0.5) * 1000:.1f} ms, "
+          f"p95 {quantile(refused, 0.95) * 1000:.1f} ms, "
           f"p99 {quantile(refused, 0.99) * 1000:.1f} ms; served: "
           f"p99 {quantile([o.latency for o in served], 0.99) * 1000:.0f} ms")
+    return rate, served, refused
+
+
+def test_an_overload_costs_no_more_than_what_is_too_much(site):
+    site = site()
+    before = capacity(site, soak(10, 3))
+    outcomes, end = overload(site, 5 * THREADS / WORK, soak(31, 6))
+
+    goodput, served, refused = goodput_of(outcomes, end)
+    print(f"capacity {before:.1f}/s")
     assert len(refused) > 2 * len(served)
     assert goodput > soak(0.9, 0.75) * before
     # at once: a small part of what those wait whose turn comes
@@ -89,3 +110,35 @@ def test_an_overload_costs_no_more_than_what_is_too_much(site):
         time.sleep(3)
     assert load.failures() == [], load.summary()
     assert load.latency(0.5) < soak(3, 10) * WORK
+
+
+ALL = [("a.example", "/"), ("a.example", "/fast"), ("a.example", "/slow")]
+
+
+@pytest.mark.skipif(not SOAK, reason="the soak measures it")
+@pytest.mark.parametrize("options", [
+    {"fresh": 0.0}, {"method": "POST", "body": b"b" * 20000}, {"targets": ALL}],
+    ids=["kept", "uploads", "mixed"])
+def test_an_overload_of_any_kind_leaves_the_goodput(site, options):
+    """Kept connections, requests with bodies, fast and slow ones in turn: their mean
+    is as long as all others take."""
+    outcomes, end = overload(site(), 5 * THREADS / WORK, 20, **options)
+    goodput, _, refused = goodput_of(outcomes, end)
+    assert goodput > 0.9 * THREADS / WORK
+    assert quantile(refused, 0.95) < 0.05
+
+
+@pytest.mark.skipif(not SOAK, reason="the soak measures it")
+def test_groups_that_are_overloaded_cost_another_one_nothing(site):
+    """Two of them, at five times what they can; the third has half of what it can."""
+    httpd = site(3)
+    busy = [("a.example", "/"), ("b.example", "/")]
+    with OpenLoop(httpd.port, [("c.example", "/")], 0.5 * THREADS / WORK) as other:
+        outcomes, end = overload(httpd, 5 * 2 * THREADS / WORK, 20, busy)
+    for host, _ in busy:
+        goodput, _, refused = goodput_of([o for o in outcomes if o.host == host], end)
+        assert goodput > 0.9 * THREADS / WORK
+        assert quantile(refused, 0.95) < 0.05
+    assert other.failures() == [], other.summary()
+    print(f"the other: p99 {other.latency(0.99) * 1000:.0f} ms")
+    assert other.latency(0.99) < 3 * WORK

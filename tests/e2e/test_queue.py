@@ -14,7 +14,9 @@ import time
 import pytest
 
 from harness.ctl import Ctl
+from harness.http2 import Http2
 from harness.httpd import is_stopped, until
+from harness.paths import MPM
 
 # Tells by files in MARKS what it does, and waits for files there.
 APP = '''
@@ -127,6 +129,32 @@ def test_answers_stay_in_step_and_httpd_ends_the_connection(httpd, site, marks, 
             assert b"\r\nConnection: close\r\n" in answers[1]
         first.receive_all()
     assert ran(marks) - {"first"} == {"before", "hold"}
+
+
+@pytest.mark.skipif(MPM == "prefork", reason="mod_http2 needs threads")
+def test_streams_of_an_http2_connection_wait_and_are_refused_one_by_one(httpd, site, marks,
+                                                                        hold):
+    """One is given up meanwhile: it does not run either."""
+    httpd.expect_log("CGW0160", "CGW0161")
+    httpd.load("http2")
+    site("CGatewayQueueSize 3", "CGatewayQueueTimeout 3s", "Protocols h2c http/1.1")
+    bodies = [None, b"small", LARGE]
+    with Http2(httpd.port) as client, hold():
+        waiting = []
+        for number, body in enumerate(bodies):
+            waiting.append(client.ask(f"/waiting-{number}", "POST" if body else "GET",
+                                      body=body))
+            until(lambda n=number: httpd.connections() == n + 2, "it to wait")
+        refused = client.finish(*[
+            client.ask(f"/refused-{number}", "POST" if body else "GET", body=body)
+            for number, body in enumerate(bodies)])
+        client.give_up(waiting[0])
+        late = client.finish(*waiting)[1:]
+        for stream in (*refused, *late):
+            assert (stream.status, stream.head["retry-after"]) == (503, "5")
+            assert stream.ended
+    assert httpd.get("/next").status == 200
+    assert ran(marks) == {"hold", "next"}
 
 
 def test_a_flood_makes_a_line_a_second_and_each_is_counted(httpd, site, hold):
