@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is done for Django: its URL configuration is imported with the application."""
 
+import os
 import pathlib
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from harness.ctl import Ctl
 from harness.httpd import until
 from harness.load import Load
+from harness.openloop import OpenLoop
+from harness.paths import soak
 from harness.sites import Site
 
 BROKEN = {"raises": ("raise RuntimeError('no pages')", "RuntimeError: no pages"),
@@ -101,3 +104,51 @@ from wsgiref.simple_server import demo_app as application
     shop.configure(f'CGatewayApplication "{wrapper}"')
     httpd.start()
     assert shop.get("/").text.startswith("Hello world!")
+
+
+SALE = """
+from django.http import HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from store.models import Product
+
+
+@csrf_exempt
+def sell(request):
+    if request.method == "POST":
+        Product.objects.create(name="sold", price=1)
+    return HttpResponse("{version} %d" % Product.objects.filter(name="sold").count())
+
+
+urlpatterns.append(path("sell", sell))
+"""
+
+
+def test_sites_are_deployed_under_load_and_every_request_is_done_once(httpd, shop):
+    """Two projects, each with its own database; one of them is deployed, broken
+    and mended, while it is written to. Its database has one row for each request."""
+    httpd.expect_log("CGW0411", "CGW0221", "CGW0230", r"\] a\.example: ")
+    Site(httpd, "blog", "b.example", "blog.settings").populate()
+    whole = urls(shop).read_text()
+    urls(shop).write_text(whole + SALE.format(version=0))
+    httpd.start()
+    until(lambda: Ctl(httpd).group("a.example")["state"] == "serving", "the shop")
+    ways = [lambda: Ctl(httpd)("reload", "a.example"), httpd.graceful,
+            lambda: os.utime(shop.code / "shop/shop/wsgi.py")]
+    ways = soak(ways, ways[:1])
+    with OpenLoop(httpd.port, [("a.example", "/sell")], 15, method="POST",
+                  body=b"x") as sales, \
+            OpenLoop(httpd.port, [("a.example", "/"), ("b.example", "/")], 20) as pages:
+        until(lambda: len(sales.outcomes) > 5, "the load before")
+        for version, deploy in enumerate(ways, 1):
+            urls(shop).write_text("raise RuntimeError('no pages')\n")
+            seen = len(httpd.log())
+            deploy()
+            until(lambda n=seen: "CGW0230" in httpd.log()[n:], "the broken one")
+            urls(shop).write_text(whole + SALE.format(version=version))
+            deploy()
+            until(lambda v=version: sales.outcomes[-1].body.startswith(b"%d " % v),
+                  "the version")
+    assert [o for load in (sales, pages) for o in load.failures()
+            if o.error != "stale"] == []
+    done = sum(o.status == 200 for o in sales.outcomes)
+    assert shop.get("/sell").text == f"{len(ways)} {done}"
