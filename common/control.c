@@ -171,8 +171,11 @@ int cgw_message_recv(int fd, struct cgw_message *out,
         close_all(fds);
         return EPIPE;
     }
-    rv = hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || nfds > CGW_MESSAGE_MAX_FDS
+    rv = hdr.msg_flags & MSG_TRUNC || nfds > CGW_MESSAGE_MAX_FDS
              ? EPROTO : check(out, (size_t)n);
+    if (!rv && hdr.msg_flags & MSG_CTRUNC) {
+        rv = EMFILE; /* there was room for as many as a message can have */
+    }
     if (rv) {
         close_all(fds);
     }

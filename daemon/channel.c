@@ -17,6 +17,7 @@
 
 /* Read of a process that has ended; whoever else has its channel may go on. */
 #define LAST_MESSAGES 64
+#define NARROW_SAY_MS 60000
 
 static void distrust(cgwd_process *proc, const char *what)
 {
@@ -166,6 +167,23 @@ static void check_sender(cgwd_process *proc, const struct cgw_message *msg,
     take_message(proc, msg, fds);
 }
 
+/* Files are not watched, say, or stacks not to be had, which is no reason to end it.
+ * At most a line a minute. */
+static void take_nothing(cgwd_process *proc, const struct cgw_message *msg)
+{
+    cgwd_supervisor *sup = proc->sup;
+    int64_t now = cgwd_now();
+
+    if (sup->narrow_said && now - sup->narrow_said < NARROW_SAY_MS) {
+        return;
+    }
+    sup->narrow_said = now;
+    cgwd_log(proc->generation->group->log, CGWD_WARN, CGW_LOGNO(0216)
+             "%s: the supervisor has no descriptor left for what pid %ld passes to it "
+             "(%s), and does without; raise the limit on descriptors of httpd's service",
+             proc->generation->group->name, (long)proc->pid, cgw_message_name(msg->type));
+}
+
 static void handle_control(cgwd_watch *watch)
 {
     cgwd_process *proc = watch->owner;
@@ -173,10 +191,11 @@ static void handle_control(cgwd_watch *watch)
     int fds[CGW_MESSAGE_MAX_FDS], pid;
     int rv = cgw_message_recv(watch->fd, &msg, fds, &pid);
 
-    if (rv == EAGAIN) {
-        return;
+    /* nothing there, or no memory for it: it is read later */
+    if (rv == EMFILE) {
+        take_nothing(proc, &msg);
     }
-    if (rv == EPROTONOSUPPORT) {
+    else if (rv == EPROTONOSUPPORT) {
         reject_version(proc);
         cgwd_channel_close(proc);
     }
@@ -184,10 +203,10 @@ static void handle_control(cgwd_watch *watch)
         distrust(proc, "sent a malformed control message");
         cgwd_channel_close(proc);
     }
-    else if (rv) {
+    else if (rv == EPIPE) {
         cgwd_process_fell_silent(proc);
     }
-    else {
+    else if (!rv) {
         check_sender(proc, &msg, fds, pid);
         for (int i = 0; i < CGW_MESSAGE_MAX_FDS; i++) {
             if (fds[i] >= 0) {

@@ -30,6 +30,7 @@ struct cgwd_config {
     apr_array_header_t *entries;
     int log;
     int refused;            /* httpd's parent speaks another version */
+    int trouble;            /* why the next COMMIT is refused; 0: for nothing yet */
     uid_t httpd_uid;
 };
 
@@ -107,6 +108,7 @@ static int take_config(cgwd_config *config, const struct cgw_message *msg,
     int rv;
 
     forget(config);
+    config->trouble = 0;
     apr_pool_create(&config->pool, config->sup->pool);
     config->entries = apr_array_make(config->pool, 16, sizeof(entry));
     config->log = fds[1] < 0 ? -1 : cgwd_log_adopt(fds[1]);
@@ -199,8 +201,10 @@ static int commit(cgwd_config *config, const struct cgw_message *msg)
     int old_log = sup->log->fd;
 
     if (!is_complete(config)) {
+        int trouble = config->trouble;
+        config->trouble = 0;
         forget(config);
-        return EINVAL;
+        return trouble ? trouble : EINVAL;
     }
     sup->log->fd = config->log;
     sup->successor_serves = 0; /* one that did not come about */
@@ -256,7 +260,7 @@ static void take_message(cgwd_config *config, const struct cgw_message *msg,
         answer(config, rv);
         return;
     }
-    if (rv) {
+    if (rv && !config->trouble) {
         cgwd_log(config->sup->log, CGWD_ERROR, CGW_LOGNO(0241)
                  "the configuration that httpd's parent sent was not understood "
                  "(%s message: %s); module and supervisor are of different "
@@ -283,6 +287,15 @@ static void refuse_version(cgwd_config *config)
     }
 }
 
+static void refuse_for_want_of_room(cgwd_config *config)
+{
+    cgwd_log(config->sup->log, CGWD_ERROR, CGW_LOGNO(0242)
+             "the supervisor has no descriptor left for the configuration; raise the "
+             "limit on descriptors (LimitNOFILE=) of httpd's service");
+    config->trouble = EMFILE;
+    forget(config); /* COMMIT will then be refused */
+}
+
 static void handle_parent(cgwd_watch *watch)
 {
     cgwd_config *config = watch->owner;
@@ -290,7 +303,10 @@ static void handle_parent(cgwd_watch *watch)
     int fds[CGW_MESSAGE_MAX_FDS];
     int rv = cgw_message_recv(watch->fd, &msg, fds, NULL);
 
-    if (rv == EAGAIN) {
+    if (rv == EMFILE) {
+        if (!config->trouble) {
+            refuse_for_want_of_room(config);
+        }
         return;
     }
     if (rv == 0) {
@@ -305,6 +321,9 @@ static void handle_parent(cgwd_watch *watch)
     if (rv == EPROTO || rv == EPROTONOSUPPORT) {
         refuse_version(config);
         return;
+    }
+    if (rv != EPIPE) {
+        return; /* nothing there, or no memory for it: it is read later */
     }
     cgwd_watch_remove(config->sup->loop, watch);
     close(watch->fd);

@@ -158,6 +158,17 @@ void cgwd_supervisor_end(cgwd_supervisor *sup, const char *why, int httpd_ended)
     cgwd_supervisor_check_end(sup);
 }
 
+void cgwd_supervisor_leave(cgwd_supervisor *sup)
+{
+    if (!sup->ending) {
+        cgwd_log(sup->log, CGWD_NOTICE, "ending: SIGTERM, while httpd goes on; its "
+                 "parent starts another supervisor, and the workers of this one "
+                 "finish their requests");
+        sup->left = 1;
+        cgwd_loop_stop(sup->loop);
+    }
+}
+
 void cgwd_supervisor_check_end(cgwd_supervisor *sup)
 {
     if (sup->ending && sup->nprocesses == 0) {
@@ -257,6 +268,16 @@ static void forget_processes(cgwd_supervisor *sup)
     }
 }
 
+static void end_processes(cgwd_supervisor *sup)
+{
+    if (cgwd_reaper_sweep() > 0) {
+        cgwd_log(sup->log, CGWD_ERROR, CGW_LOGNO(0251)
+                 "processes of groups are left that SIGKILL did not end; they "
+                 "hang in the kernel");
+    }
+    forget_control_groups(sup);
+}
+
 int main(int argc, char **argv)
 {
     cgwd_supervisor *sup;
@@ -279,12 +300,9 @@ int main(int argc, char **argv)
     watch_files(sup);
     cgwd_sampler_start(sup);
     cgwd_loop_run(sup->loop);
-    if (cgwd_reaper_sweep() > 0) {
-        cgwd_log(sup->log, CGWD_ERROR, CGW_LOGNO(0251)
-                 "processes of groups are left that SIGKILL did not end; they "
-                 "hang in the kernel");
+    if (!sup->left) {
+        end_processes(sup);
     }
-    forget_control_groups(sup);
     forget_processes(sup);
     cgwd_loop_destroy(sup->loop);
     apr_terminate();

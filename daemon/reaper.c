@@ -30,9 +30,10 @@ static void reap(cgwd_supervisor *sup)
     while (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0
            && ended.si_pid > 0) {
         cgwd_process_hear_out(sup, ended.si_pid);
-        if (waitpid(ended.si_pid, &status, WNOHANG) == ended.si_pid) {
-            cgwd_process_reaped(sup, ended.si_pid, status);
+        if (waitpid(ended.si_pid, &status, WNOHANG) != ended.si_pid) {
+            break; /* at the next signal */
         }
+        cgwd_process_reaped(sup, ended.si_pid, status);
         ended.si_pid = 0;
     }
 }
@@ -49,13 +50,25 @@ static void take_stops(cgwd_supervisor *sup)
     }
 }
 
+/* The kernel's word that httpd has ended, to one that is succeeded; else somebody's
+ * who wants this one to go. */
+static void take_sigterm(cgwd_supervisor *sup)
+{
+    if (sup->succeeded) {
+        cgwd_supervisor_end(sup, "SIGTERM", 0);
+    }
+    else {
+        cgwd_supervisor_leave(sup);
+    }
+}
+
 void cgwd_reaper_take(cgwd_supervisor *sup)
 {
     struct signalfd_siginfo info;
 
     while (read(sup->signals->fd, &info, sizeof(info)) == sizeof(info)) {
         if (info.ssi_signo == SIGTERM) {
-            cgwd_supervisor_end(sup, "SIGTERM", 0);
+            take_sigterm(sup);
         }
         else if (info.ssi_signo == CGW_SUCCESSION_SIGNAL) {
             cgwd_succession_take(sup, info.ssi_int);

@@ -39,13 +39,14 @@ typedef struct cgwd_supervisor {
     cgwd_timer sampler;         /* sampler.c */
     cgwd_oom oom;
     int ending;
+    int left;                   /* ends as if killed */
     struct cgwd_check *checks;  /* that run (check.c) */
     int stacks_busy;            /* somebody collects stacks (stacks.c) */
     int unready;                /* told to say so of every group */
     cgwd_timer end_timer;       /* of ending, or of being succeeded */
 
     cgwd_notify *notify;        /* NULL: the system has none left */
-    int64_t overflow_said;
+    int64_t overflow_said, narrow_said;
     apr_hash_t *groups;         /* name -> cgwd_group */
     apr_hash_t *processes;      /* pid -> cgwd_process */
     unsigned nprocesses;        /* with those whose pid is not known yet */
@@ -68,6 +69,9 @@ typedef struct cgwd_supervisor {
  * first; else httpd's parent starts another supervisor on the same sockets. */
 void cgwd_supervisor_end(cgwd_supervisor *sup, const char *why,
                          int httpd_ended);
+/* End as if killed: the processes finish their requests by themselves, while httpd's
+ * parent starts another supervisor. */
+void cgwd_supervisor_leave(cgwd_supervisor *sup);
 /* After a process has gone: stops the loop when that was the last. */
 void cgwd_supervisor_check_end(cgwd_supervisor *sup);
 

@@ -156,7 +156,8 @@ struct cgw_message {
 /* Both wait while the peer's queue is full or empty unless the descriptor is
  * non-blocking. Descriptors are received close-on-exec. Return 0 or an errno:
  * EPIPE at end of file, EPROTO for a malformed message, EPROTONOSUPPORT for one
- * of another version (its descriptors are closed in both cases), EAGAIN as
+ * of another version, EMFILE where this process has no room for the descriptors
+ * of one that is well-formed (all of them are closed in these cases), EAGAIN as
  * usual. Implemented in common/control.c, libc only. */
 int cgw_message_send(int fd, enum cgw_message_type type, uint64_t arg,
                      const int *fds, int nfds);

@@ -30,6 +30,13 @@ def wait(kind, number):
         time.sleep(0.02)
 
 
+def upload(body, number):
+    """Reads it all; marks this process once some of it is there."""
+    body.read(1)
+    (MARKS / f"upload-{number}-{os.getpid()}").touch()
+    body.read()
+
+
 def half(number):
     yield b"x" * 1000
     wait("half", number)
@@ -50,6 +57,8 @@ def application(environ, start_response):
     elif kind == "half":
         start_response("200 OK", headers + [("Content-Length", "2000")])
         return half(number)
+    elif kind == "upload":
+        upload(environ["wsgi.input"], number)
     elif kind == "close-all":
         os.closerange(3, 4096)
     elif kind == "fork":
@@ -63,3 +72,9 @@ def application(environ, start_response):
     body = b"%d" % os.getpid()
     start_response("200 OK", headers + [("Content-Length", str(len(body)))])
     return [body]
+
+
+# As long as a test wants it to, a process that starts is importing this.
+while (MARKS / "hold").exists():
+    (MARKS / f"starting-{os.getpid()}").touch()
+    time.sleep(0.02)

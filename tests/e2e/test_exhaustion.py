@@ -109,6 +109,26 @@ def test_a_graceful_restart_while_the_supervisor_has_no_descriptors(httpd, site)
             httpd.graceful()
         until(lambda: len(httpd.workers("a.example")) == 2, "two workers")
     assert [o for o in running.failures() if o.error != "stale"] == []
+    assert "CGW0242" in httpd.log("main")
+    assert "CGW0293" not in httpd.log("main"), "it is no other version's"
+
+
+@pytest.mark.parametrize("room", range(14, 30, 2))
+def test_a_supervisor_without_room_for_what_is_passed_to_it_blames_nobody(httpd, site,
+                                                                          room):
+    """Each of many workers that start passes it one more descriptor."""
+    httpd.expect_log("CGW0212", "CGW0216", r"\] a\.example: ")
+    site("CGatewayProcesses 8")
+    supervisor = httpd.supervisor()
+    with load(httpd) as running:
+        with limited(supervisor, "nofile", descriptors(supervisor) + room):
+            reload = Ctl(httpd).start("reload", "a.example")
+            until(lambda: re.search("CGW021[0126]", httpd.log())
+                  or reload.poll() is not None, "its end, or that there is no room")
+        assert reload.communicate()[1] == "" and reload.returncode == 0
+    assert running.failures() == []
+    assert httpd.supervisor() == supervisor
+    assert "CGW0210" not in httpd.log()
 
 
 NO_MEMFD = """\

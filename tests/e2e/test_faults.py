@@ -12,11 +12,11 @@ import time
 import pytest
 
 from harness.ctl import Ctl
+from harness.deaths import OF_WORKERS as DEATHS
+from harness.deaths import able_to_die
 from harness.httpd import is_stopped, until
-from harness.kernel import memory_controller, short_of_memory
 from harness.lasting import BROKEN_OFF, Requests, load
 from harness.openloop import OpenLoop
-from harness.paths import PRELOAD
 from harness.starters import that_serves
 
 
@@ -36,30 +36,6 @@ def replaced(httpd, dead, processes=2):
 
 # ---- workers ------------------------------------------------------------------------
 
-DEATHS = {"kill -9": (signal.SIGKILL, "signal 9 .*sent neither by this supervisor nor"),
-          "out of memory": (signal.SIGUSR2, "signal 9 .*the kernel sent for want of memory"),
-          "segmentation fault": (signal.SIGSEGV, "signal 11 "),
-          "abort": (signal.SIGABRT, "signal 6 "),
-          "os._exit": (signal.SIGUSR1, "code 3 ")}
-
-
-MORE = 32 << 20
-
-
-@contextlib.contextmanager
-def able_to_die(death, pid):
-    """What has to be so that the signal does it."""
-    if death != "out of memory":
-        yield
-        return
-    if PRELOAD:
-        pytest.skip("sanitizers need memory without limit")
-    if not memory_controller():
-        pytest.skip("no control group can limit memory here")
-    with short_of_memory(pid, MORE):
-        yield
-
-
 @pytest.mark.parametrize("death", DEATHS)
 def test_a_worker_that_dies_idle_costs_nothing(httpd, site, death):
     died_on_purpose(httpd)
@@ -69,8 +45,6 @@ def test_a_worker_that_dies_idle_costs_nothing(httpd, site, death):
         os.kill(victim, number)
         replaced(httpd, {victim})
     assert running.failures() == []
-    if PRELOAD and number == signal.SIGSEGV:
-        words = "code "     # a sanitizer's own end
     httpd.wait_log(rf"CGW0213.*worker pid {victim} .*{words}")
     assert httpd.log().count("CGW0213") == 1
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -211,6 +212,31 @@ static void nobody_has_the_receiver_wait_for_closing(void **state)
     cgw_channel_close(dup(pair[1]));
 }
 
+/* It is no fault of the sender's. */
+static void no_room_for_descriptors_is_told_apart(void **state)
+{
+    struct rlimit former, none;
+    struct cgw_message msg;
+    int fds[CGW_MESSAGE_MAX_FDS], passed[2] = {0, 1}, pid = 0, before = count_open();
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &former), 0);
+    none = former;
+    none.rlim_cur = 3;
+    for (int n = 1; n <= 2; n++) {
+        assert_int_equal(cgw_message_send(pair[0], CGW_MSG_STACKS, 7, passed, n), 0);
+        setrlimit(RLIMIT_NOFILE, &none);
+        assert_int_equal(cgw_message_recv(pair[1], &msg, fds, &pid), EMFILE);
+        setrlimit(RLIMIT_NOFILE, &former);
+        assert_int_equal(msg.type, CGW_MSG_STACKS);
+        assert_int_equal(count_open(), before);
+    }
+    assert_int_equal(send(pair[0], "garbage", 7, 0), 7);
+    setrlimit(RLIMIT_NOFILE, &none);
+    assert_int_equal(cgw_message_recv(pair[1], &msg, fds, &pid), EPROTO);
+    setrlimit(RLIMIT_NOFILE, &former);
+}
+
 static void empty_queue_and_end_of_file_are_told_apart(void **state)
 {
     struct cgw_message msg;
@@ -232,6 +258,7 @@ int main(void)
         T(message_carries_a_text),
         T(text_with_a_nul_or_too_long_is_refused),
         T(nobody_has_the_receiver_wait_for_closing),
+        T(no_room_for_descriptors_is_told_apart),
         T(empty_queue_and_end_of_file_are_told_apart),
 #undef T
     };
