@@ -694,7 +694,6 @@ static int status_of(exchange *x, int status)
     return cgwm_response_finish(&x->response);
 }
 
-<<<<<<< HEAD
 /* httpd reads the rest of a body before the client sees an answer of its own, unless
  * the connection ends with that. */
 static int finish(exchange *x, int status)
@@ -705,17 +704,6 @@ static int finish(exchange *x, int status)
         cgwm_drain_briefly(x->r);
     }
     return status;
-=======
-/* httpd reads what is left of a body before it says what went wrong, unless the
- * connection ends: a client in the middle of an upload is to know at once. */
-static void leave_body(const exchange *x)
-{
-    conn_rec *c = x->r->connection;
-
-    if (x->body->present && !x->body->eof && !c->master) {
-        c->keepalive = AP_CONN_CLOSE;
-    }
->>>>>>> 53ae590 (daemon, module: what dies in the middle of an upload is told at once; SIGTERM to the supervisor loses nothing; want of descriptors or memory in the supervisor is nobody else's fault; tests: every way to die at every moment)
 }
 
 static const cgwm_bounds *response_buffer(const request_rec *r)
@@ -758,9 +746,6 @@ int cgwm_exchange_run(request_rec *r, const cgwm_group *group,
     cgw_buf_free(&x.request);
     cgwm_notes_set(r, &x.response, x.ended - x.begun);
     status = finish(&x, status);
-    if (ap_is_HTTP_ERROR(status)) {
-        leave_body(&x);
-    }
     cgwm_inbox_close(x.inbox);
     return status;
 }
