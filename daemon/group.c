@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "admin.h"
+#include "cgroup.h"
 #include "cgw_control.h"
 #include "cgw_log.h"
-#include "limits.h"
 #include "output.h"
 #include "succession.h"
 
@@ -182,7 +182,7 @@ static void destroy(cgwd_group *group)
     cgwd_trigger_stop(&group->trigger);
     cgwd_mounts_close(&group->mounts);
     apr_hash_set(group->sup->groups, group->name, APR_HASH_KEY_STRING, NULL);
-    cgwd_limits_forget(group->spec);
+    cgwd_cgroup_leave(sup, group->spec->cgroup_dir);
     close(group->listener);
     close(group->log->fd);
     apr_pool_destroy(group->spec_pool);
@@ -300,6 +300,8 @@ void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
     int changed = strcmp(group->digest, cgw_spec_digest(spec, spec_pool)) != 0;
     int moved = !is_same_socket(group->listener, listener);
     int was_retiring = group->retiring;
+    const char *cgroup = group->spec->cgroup_dir
+                             ? apr_pstrdup(spec_pool, group->spec->cgroup_dir) : NULL;
 
     cgwd_group_set_refusing(group, 0);
     cgwd_timer_clear(group->sup->loop, &group->retry);
@@ -308,6 +310,7 @@ void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
     apr_pool_destroy(group->spec_pool);
     close(group->listener);
     take_config(group, spec_pool, spec, listener, log);
+    cgwd_cgroup_leave(group->sup, cgroup);
     group->seen = 1;
     group->retiring = 0;
     group->stopped = group->stopped && !restart;

@@ -7,90 +7,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "cgw_cpus.h"
-
-/* ---- control group ---------------------------------------------------------- */
-
-static int write_file(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    int err = 0;
-
-    if (fd < 0) {
-        return errno;
-    }
-    if (write(fd, text, strlen(text)) < 0) {
-        err = errno;
-    }
-    close(fd);
-    return err;
-}
-
-/* "memory.max" -> "memory" for the parent, which refuses what it has already
- * without harm. Where it refuses more, the file itself is missing, which says it. */
-static void enable_controller(const char *parent, const char *file, apr_pool_t *p)
-{
-    const char *name = apr_pstrndup(p, file, strcspn(file, "."));
-
-    if (write_file(apr_pstrcat(p, parent, "/cgroup.subtree_control", NULL),
-                   apr_pstrcat(p, "+", name, NULL))) {
-        return;
-    }
-}
-
-/* Each entry is <file>=<value>. */
-static int write_settings(const cgw_spec *spec, const char **what, apr_pool_t *p)
-{
-    const char *slash = strrchr(spec->cgroup_dir, '/');
-    const char *parent = apr_pstrndup(p, spec->cgroup_dir,
-                                      (apr_size_t)(slash - spec->cgroup_dir));
-
-    for (int i = 0; i < spec->cgroup->nelts; i++) {
-        const char *entry = APR_ARRAY_IDX(spec->cgroup, i, const char *);
-        apr_size_t len = strcspn(entry, "=");
-        const char *file = apr_pstrndup(p, entry, len);
-        int err;
-
-        *what = apr_pstrcat(p, spec->cgroup_dir, "/", file, NULL);
-        if (access(*what, F_OK) < 0) {
-            enable_controller(parent, file, p);
-        }
-        err = entry[len] ? write_file(*what, entry + len + 1) : EINVAL;
-        if (err) {
-            return err;
-        }
-    }
-    return 0;
-}
-
-static int make_cgroup(cgwd_limits *limits, const cgw_spec *spec,
-                       const char **what, apr_pool_t *p)
-{
-    int err;
-
-    *what = spec->cgroup_dir;
-    if (mkdir(spec->cgroup_dir, 0755) < 0 && errno != EEXIST) {
-        return errno;
-    }
-    err = write_settings(spec, what, p);
-    if (err) {
-        return err;
-    }
-    *what = apr_pstrcat(p, spec->cgroup_dir, "/cgroup.procs", NULL);
-    limits->procs = open(*what, O_WRONLY | O_CLOEXEC);
-    limits->cgroup = spec->cgroup_dir;
-    return limits->procs < 0 ? errno : 0;
-}
-
-void cgwd_limits_forget(const cgw_spec *spec)
-{
-    if (spec->cgroup_dir && rmdir(spec->cgroup_dir) < 0) {
-        return; /* processes are in it that end later, or it was never made */
-    }
-}
 
 /* ---- the plan ---------------------------------------------------------------- */
 
@@ -110,6 +30,20 @@ static void plan_limit(cgwd_limits *limits, const char *entry)
     }
 }
 
+static int plan_cgroup(cgwd_limits *limits, const cgw_spec *spec, const char **what,
+                       apr_pool_t *p)
+{
+    int err = cgwd_cgroup_make(spec, what, p);
+
+    if (err) {
+        return err;
+    }
+    *what = apr_pstrcat(p, spec->cgroup_dir, "/cgroup.procs", NULL);
+    limits->procs = open(*what, O_WRONLY | O_CLOEXEC);
+    limits->cgroup = spec->cgroup_dir;
+    return limits->procs < 0 ? errno : 0;
+}
+
 int cgwd_limits_plan(cgwd_limits *limits, const cgw_spec *spec,
                      const char **what, apr_pool_t *p)
 {
@@ -120,7 +54,7 @@ int cgwd_limits_plan(cgwd_limits *limits, const cgw_spec *spec,
         plan_limit(limits, APR_ARRAY_IDX(spec->limits, i, const char *));
     }
     limits->has_cpus = spec->cpus && cgw_cpus_parse(spec->cpus, &limits->cpus);
-    return spec->cgroup_dir ? make_cgroup(limits, spec, what, p) : 0;
+    return spec->cgroup_dir ? plan_cgroup(limits, spec, what, p) : 0;
 }
 
 void cgwd_limits_close(cgwd_limits *limits)

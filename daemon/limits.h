@@ -31,7 +31,4 @@ int cgwd_limits_plan(cgwd_limits *limits, const cgw_spec *spec,
 const char *cgwd_limits_apply(const cgwd_limits *limits);
 void cgwd_limits_close(cgwd_limits *limits);
 
-/* Remove the group's control group, where nobody is in it. */
-void cgwd_limits_forget(const cgw_spec *spec);
-
 #endif

@@ -20,10 +20,10 @@
 
 #include "cgw_control.h"
 #include "admin.h"
+#include "cgroup.h"
 #include "cgw_log.h"
 #include "config.h"
 #include "group.h"
-#include "limits.h"
 #include "output.h"
 #include "reaper.h"
 #include "sampler.h"
@@ -245,17 +245,6 @@ static cgwd_supervisor *create(const char *rundir, int predecessor)
     return sup->library && sup->loop ? sup : NULL;
 }
 
-/* Nobody is in them any more. */
-static void forget_control_groups(cgwd_supervisor *sup)
-{
-    for (apr_hash_index_t *i = apr_hash_first(NULL, sup->groups); i;
-         i = apr_hash_next(i)) {
-        void *group;
-        apr_hash_this(i, NULL, NULL, &group);
-        cgwd_limits_forget(((cgwd_group *)group)->spec);
-    }
-}
-
 /* Those that the sweep has ended. */
 static void forget_processes(cgwd_supervisor *sup)
 {
@@ -275,7 +264,7 @@ static void end_processes(cgwd_supervisor *sup)
                  "processes of groups are left that SIGKILL did not end; they "
                  "hang in the kernel");
     }
-    forget_control_groups(sup);
+    cgwd_cgroup_end(sup);
 }
 
 int main(int argc, char **argv)

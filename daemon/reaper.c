@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cgw_control.h"
+#include "cgroup.h"
 #include "process.h"
 #include "succession.h"
 
@@ -36,6 +37,7 @@ static void reap(cgwd_supervisor *sup)
         cgwd_process_reaped(sup, ended.si_pid, status);
         ended.si_pid = 0;
     }
+    cgwd_cgroup_sweep(sup);
 }
 
 /* What the kernel says of children that were stopped or continued; each once. */

@@ -16,6 +16,7 @@
 struct cgwd_admin;
 struct cgwd_check;
 struct cgwd_generation;
+struct cgwd_left_cgroup;
 
 /* The whole of cgatewayd's state, handed to who needs it; there are no
  * globals. */
@@ -48,6 +49,7 @@ typedef struct cgwd_supervisor {
     cgwd_notify *notify;        /* NULL: the system has none left */
     int64_t overflow_said, narrow_said;
     apr_hash_t *groups;         /* name -> cgwd_group */
+    struct cgwd_left_cgroup *left_cgroups; /* to be removed (cgroup.c) */
     apr_hash_t *processes;      /* pid -> cgwd_process */
     unsigned nprocesses;        /* with those whose pid is not known yet */
 

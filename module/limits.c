@@ -15,6 +15,7 @@
 #include "apr_cstr.h"
 #include "apr_strings.h"
 
+#include "cgw_cgroup.h"
 #include "cgw_cpus.h"
 #include "parse.h"
 
@@ -160,15 +161,25 @@ static const char *parse_number(const char *text, apr_pool_t *p)
                ? apr_psprintf(p, "%" APR_INT64_T_FMT, (apr_int64_t)n) : NULL;
 }
 
-static const char *parse_size(const char *text, apr_pool_t *p)
+static const char *parse_size_from(int64_t least, const char *text, apr_pool_t *p)
 {
     int64_t n;
 
     if (!apr_cstr_casecmp(text, "max")) {
         return "max";
     }
-    return cgwm_parse_bytes(text, &n) && n > 0
+    return cgwm_parse_bytes(text, &n) && n >= least
                ? apr_psprintf(p, "%" APR_INT64_T_FMT, (apr_int64_t)n) : NULL;
+}
+
+static const char *parse_size(const char *text, apr_pool_t *p)
+{
+    return parse_size_from(1, text, p);
+}
+
+static const char *parse_size_or_none(const char *text, apr_pool_t *p)
+{
+    return parse_size_from(0, text, p);
 }
 
 /* "150%": one and a half processors, as time in each tenth of a second */
@@ -191,9 +202,9 @@ static const struct setting_file {
     const char *name;
     const char *(*parse)(const char *text, apr_pool_t *p);
 } files[] = {
-    {"memory.max", parse_size}, {"memory.high", parse_size},
-    {"memory.swap.max", parse_size}, {"cpu.max", parse_share},
-    {"cpu.weight", parse_weight}, {"pids.max", parse_number},
+#define X(file, kind, unset) {file, parse_##kind},
+    CGW_CGROUP_TABLE(X)
+#undef X
 };
 #define FILES (sizeof(files) / sizeof(files[0]))
 
@@ -234,6 +245,30 @@ void cgwm_limits_resolve(const cgwm_report *report, cgw_spec *spec, apr_pool_t *
 
 /* ---- what can be done here -------------------------------------------------------- */
 
+/* text, of size bytes: the beginning of a file; empty where there is none. */
+static const char *read_file(const char *dir, const char *name, char *text, size_t size,
+                             apr_pool_t *p)
+{
+    int fd = open(apr_pstrcat(p, dir, name, NULL), O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    text[n > 0 ? n : 0] = '\0';
+    return text;
+}
+
+/* The kernel lets such a one pass no controllers on; the topmost, which has no
+ * cgroup.type, may. */
+static int has_processes(const char *parent, apr_pool_t *p)
+{
+    char type[32], procs[32];
+
+    return *read_file(parent, "/cgroup.type", type, sizeof(type), p)
+           && *read_file(parent, "/cgroup.procs", procs, sizeof(procs), p);
+}
+
 /* NULL, or why the group's directory cannot be made below parent. */
 static const char *cgroup_obstacle(const char *parent, apr_pool_t *p)
 {
@@ -256,6 +291,11 @@ static const char *cgroup_obstacle(const char *parent, apr_pool_t *p)
         return apr_psprintf(p, "CGatewayCgroupParent %s cannot be written: %s. Delegate "
                             "it to the user who starts httpd", parent, strerror(errno));
     }
+    if (has_processes(parent, p)) {
+        return apr_psprintf(p, "CGatewayCgroupParent %s has processes of its own, so it "
+                            "cannot pass on controllers. Name an empty one, or move them "
+                            "into one below it (of systemd: DelegateSubgroup=)", parent);
+    }
     return NULL;
 }
 
@@ -263,15 +303,9 @@ static const char *cgroup_obstacle(const char *parent, apr_pool_t *p)
 static int has_controller(const char *parent, const char *entry, apr_pool_t *p)
 {
     const char *want = apr_pstrndup(p, entry, strcspn(entry, "."));
-    char text[256] = "", *state;
-    int fd = open(apr_pstrcat(p, parent, "/cgroup.controllers", NULL),
-                  O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    char text[256], *state;
 
-    if (fd >= 0) {
-        close(fd);
-    }
-    text[n > 0 ? n : 0] = '\0';
+    read_file(parent, "/cgroup.controllers", text, sizeof(text), p);
     for (char *word = apr_strtok(text, " \n", &state); word;
          word = apr_strtok(NULL, " \n", &state)) {
         if (!strcmp(word, want)) {

@@ -119,6 +119,17 @@ def test_a_limit_that_ends_processes_at_once_is_a_failed_start(httpd, site):
     httpd.wait_log("CGW0221")
 
 
+@not_sanitized
+@pytest.mark.parametrize("preload", ["on", "off"])
+def test_a_limit_that_allows_too_few_threads_is_named(httpd, site, preload):
+    """Memory for their stacks, here; with pids.max or nproc Python says the same."""
+    httpd.expect_log(r"\] a\.example: ", "CGW02[123]", "CGW0416", "CGW0121")
+    site("CGatewayLimit as 400M", "CGatewayThreads 200", f"CGatewayPreload {preload}")
+    httpd.wait_log("CGW0416: group 'a.example': its threads could not be started: .*"
+                   "pids.max.*nproc.*TasksMax")
+    httpd.wait_log("CGW0213.*Last words: CGW0416")
+
+
 # ---- refused where it cannot be done ---------------------------------------------------
 
 def refused(httpd, *lines):
@@ -164,6 +175,13 @@ def test_a_control_group_needs_a_parent(httpd):
     text = refused(httpd, "CGatewayCgroup memory.max 512M")
     assert "CGW0175" in text and "no CGatewayCgroupParent" in text
     assert "Delegate=yes" in text
+
+
+@pytest.mark.parametrize("line, number", [
+    ("memory.swap.max 0", "CGW0175"), ("memory.max 0", "CGW0069"),
+    ("memory.high 0", "CGW0069"), ("memory.swap.max -1", "CGW0069")])
+def test_no_swap_is_a_size_that_a_group_can_have(httpd, line, number):
+    assert number in refused(httpd, f"CGatewayCgroup {line}")
 
 
 def test_a_control_group_s_parent_must_be_one(httpd):

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What docs/packaging.md gives to systemd and AppArmor is what they understand."""
+"""What docs/packaging.md gives to systemd and AppArmor is what they understand. What it
+does, tests/vm shows."""
 
 import os
 import re
 import subprocess
+
+import pytest
 
 import private_httpd
 from harness.paths import ROOT
@@ -23,14 +26,15 @@ profile apache2 /usr/sbin/apache2 {
 """
 
 
-def block(kind):
-    return re.search(rf"```{kind}\n(.*?)```", PAGE, re.S)[1]
+def blocks(kind):
+    return re.findall(rf"```{kind}\n(.*?)```", PAGE, re.S)
 
 
-def test_systemd_knows_every_setting(tmp_path):
+@pytest.mark.parametrize("settings", blocks("ini"))
+def test_systemd_knows_every_setting(tmp_path, settings):
     (tmp_path / "apache2.service.d").mkdir()
     (tmp_path / "apache2.service").write_text(UNIT)
-    (tmp_path / "apache2.service.d" / "override.conf").write_text(block("ini"))
+    (tmp_path / "apache2.service.d" / "override.conf").write_text(settings)
     run = subprocess.run(
         ["systemd-analyze", "verify", tmp_path / "apache2.service"], text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -40,7 +44,7 @@ def test_systemd_knows_every_setting(tmp_path):
 
 def test_apparmor_understands_the_rules(tmp_path):
     profile = tmp_path / "profile"
-    profile.write_text(PROFILE % block("apparmor"))
+    profile.write_text(PROFILE % blocks("apparmor")[0])
     parser = private_httpd.which("apparmor_parser")
     run = subprocess.run([parser, "--skip-kernel-load", "--skip-cache", profile], text=True,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -20,8 +20,10 @@
 #include <cmocka.h>
 
 #include "cgw_cpus.h"
-#include "daemon/limits.h"
+#include "daemon/cgroup.h"
 #include "daemon/footprint.h"
+#include "daemon/group.h"
+#include "daemon/limits.h"
 
 static apr_pool_t *pool;
 static const char *parent;
@@ -123,8 +125,80 @@ static void a_control_group_is_set_and_joined(void **state)
     unlink(max);
     unlink(procs);
     unlink(subtree);
-    cgwd_limits_forget(spec);
-    assert_int_equal(access(spec->cgroup_dir, F_OK), -1);
+    rmdir(spec->cgroup_dir);
+}
+
+static void a_control_group_has_no_settings_of_an_earlier_configuration(void **state)
+{
+    cgw_spec *spec = cgw_spec_create(pool);
+    const char *what, *high, *pids, *weight;
+
+    (void)state;
+    spec->cgroup_dir = apr_pstrcat(pool, parent, "/cgw-shop", NULL);
+    assert_int_equal(mkdir(spec->cgroup_dir, 0755), 0);
+    high = make("/cgw-shop/memory.high");
+    pids = make("/cgw-shop/pids.max");
+    weight = make("/cgw-shop/cpu.weight");
+    APR_ARRAY_PUSH(spec->cgroup, const char *) = "pids.max=50";
+    assert_int_equal(cgwd_cgroup_make(spec, &what, pool), 0);
+    assert_string_equal(content(high), "max");
+    assert_string_equal(content(pids), "50");
+    assert_string_equal(content(weight), "100");
+    unlink(high);
+    unlink(pids);
+    unlink(weight);
+    assert_int_equal(symlink("/dev/full", weight), 0);
+    pids = make("/cgw-shop/pids.max");
+    assert_int_equal(cgwd_cgroup_make(spec, &what, pool), ENOSPC);
+    assert_string_equal(what, weight);
+    unlink(pids);
+    unlink(weight);
+    rmdir(spec->cgroup_dir);
+}
+
+/* A directory that is not empty stands for one with processes. */
+static void a_control_group_that_nobody_wants_is_removed_when_it_is_empty(void **state)
+{
+    cgwd_supervisor sup = {.groups = apr_hash_make(pool)};
+    cgw_spec spec = {.cgroup_dir = apr_pstrcat(pool, parent, "/cgw-shop", NULL)};
+    cgwd_group group = {.spec = &spec};
+    const char *dir = spec.cgroup_dir, *other = apr_pstrcat(pool, parent, "/b", NULL);
+    const char *inside = apr_pstrcat(pool, dir, "/inside", NULL);
+
+    (void)state;
+    cgwd_cgroup_leave(&sup, NULL);
+    assert_int_equal(mkdir(dir, 0755), 0);
+    apr_hash_set(sup.groups, "shop", APR_HASH_KEY_STRING, &group);
+    cgwd_cgroup_leave(&sup, dir);
+    assert_int_equal(access(dir, F_OK), 0);  /* it is wanted */
+
+    assert_int_equal(mkdir(inside, 0755), 0);
+    spec.cgroup_dir = other;
+    cgwd_cgroup_leave(&sup, dir);
+    cgwd_cgroup_sweep(&sup);
+    assert_int_equal(access(dir, F_OK), 0);  /* somebody is in it */
+    rmdir(inside);
+    cgwd_cgroup_sweep(&sup);
+    assert_int_equal(access(dir, F_OK), -1);
+
+    assert_int_equal(mkdir(dir, 0755), 0);
+    assert_int_equal(mkdir(inside, 0755), 0);
+    cgwd_cgroup_leave(&sup, dir);
+    spec.cgroup_dir = dir;                   /* it is wanted again */
+    rmdir(inside);
+    cgwd_cgroup_sweep(&sup);
+    assert_int_equal(access(dir, F_OK), 0);
+    spec.cgroup_dir = other;
+    cgwd_cgroup_sweep(&sup);
+    assert_int_equal(access(dir, F_OK), 0);  /* it was forgotten */
+
+    assert_int_equal(mkdir(other, 0755), 0);
+    assert_int_equal(mkdir(inside, 0755), 0);
+    cgwd_cgroup_leave(&sup, dir);
+    rmdir(inside);
+    cgwd_cgroup_end(&sup);
+    assert_int_equal(access(dir, F_OK), -1);
+    assert_int_equal(access(other, F_OK), -1);
 }
 
 static int plan_in(const char *dir, const char *setting, const char **what)
@@ -219,6 +293,9 @@ int main(void)
         cmocka_unit_test(processors_are_read_as_the_kernel_writes_them),
         cmocka_unit_test(a_child_gets_what_was_planned),
         cmocka_unit_test(a_control_group_is_set_and_joined),
+        cmocka_unit_test(
+            a_control_group_has_no_settings_of_an_earlier_configuration),
+        cmocka_unit_test(a_control_group_that_nobody_wants_is_removed_when_it_is_empty),
         cmocka_unit_test(what_a_control_group_refuses_is_named),
         cmocka_unit_test(
             a_process_that_may_not_enter_its_control_group_does_not_start),

@@ -407,8 +407,17 @@ def _serve(settings, application, max_requests, board):
         deadlock_ms=settings.deadlock_ms)
     os.close(board)
     os.register_at_fork(after_in_child=_forget_in_child)
-    threads = _start_threads(settings)
-    _start_answering(settings)
+    try:
+        threads = _start_threads(settings)
+        _start_answering(settings)
+    except RuntimeError as error:
+        _report.tell("CGW0416: group %r: its threads could not be started: %s; "
+                     "%d processes with %d threads each may be more than a limit "
+                     "allows: CGatewayCgroup pids.max, CGatewayLimit nproc, or "
+                     "TasksMax of httpd's service" % (
+                         settings.group, error, settings.processes,
+                         settings.threads))
+        os._exit(1)
     _send_quietly(_cgateway.SERVING)
     try:
         _await_drain()
