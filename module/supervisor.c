@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #include "http_core.h"
 #include "http_log.h"
 #include "http_main.h"
+#include "ap_listen.h"
 #include "ap_mpm.h"
 #include "mpm_common.h"
 #include "unixd.h"
@@ -42,6 +44,8 @@ APLOG_USE_MODULE(cgateway);
 #define FORMER_MAX 16
 /* How long httpd's parent waits for the end of a supervisor that it has killed. */
 #define END_MS 1000
+/* And at its own end for one that ends the workers, which have 3 s (CGWD_END_MS). */
+#define LAST_MS 5000
 
 /* What httpd's parent keeps while its configuration and this very module are
  * unloaded and loaded again, perhaps in another version. Strings live in the
@@ -140,18 +144,24 @@ static void let_end(supervisor *sup, pid_t pid)
     }
 }
 
-/* One that was killed ends at once; unless it hangs in the kernel, or a debugger
- * keeps it: nobody would serve as long as httpd's parent waits. */
-static void await_end(supervisor *sup, pid_t pid)
+/* Whether it has ended; it is our child. */
+static int wait_for(pid_t pid, int ms)
 {
     struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, pid, 0),
                          .events = POLLIN};
 
     if (end.fd >= 0) {
-        poll(&end, 1, END_MS);
+        poll(&end, 1, ms);
         close(end.fd);
     }
-    if (waitpid(pid, NULL, WNOHANG) == 0) {
+    return waitpid(pid, NULL, WNOHANG) != 0;
+}
+
+/* One that was killed ends at once; unless it hangs in the kernel, or a debugger
+ * keeps it: nobody would serve as long as httpd's parent waits. */
+static void await_end(supervisor *sup, pid_t pid)
+{
+    if (!wait_for(pid, END_MS)) {
         let_end(sup, pid);
     }
 }
@@ -506,6 +516,36 @@ static void watch(supervisor *sup, apr_pool_t *pconf)
     }
 }
 
+/* httpd's parent is about to exit. A service manager kills who is still there then at
+ * once (systemd with KillMode=mixed): the supervisor, before it has removed what it made,
+ * and workers that are in the middle of something. So it is told of the end now. */
+static apr_status_t finish(void *data)
+{
+    supervisor *sup = data;
+
+    if (getpid() != sup->parent || sup->pid <= 0) {
+        return APR_SUCCESS;
+    }
+    ap_close_listeners(); /* the next httpd wants the ports */
+    shutdown(sup->control, SHUT_RDWR);
+    close_control(sup);
+    wait_for(sup->pid, LAST_MS);
+    return APR_SUCCESS;
+}
+
+/* The process pool outlives this very module. */
+static apr_status_t forget_finish(void *process_pool)
+{
+    apr_pool_cleanup_kill(process_pool, ap_retained_data_get(RETAINED_KEY), finish);
+    return APR_SUCCESS;
+}
+
+static void watch_end(supervisor *sup, apr_pool_t *process_pool, apr_pool_t *pconf)
+{
+    apr_pool_pre_cleanup_register(process_pool, sup, finish);
+    apr_pool_cleanup_register(pconf, process_pool, forget_finish, apr_pool_cleanup_null);
+}
+
 /* SIGHUP ends everything; SIGUSR1 (graceful) ends nothing. The MPM says which
  * it was; is_ungraceful is already reset when the configuration is read. */
 static int commit_kind(void)
@@ -588,6 +628,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     rv = apply_config(sup, s, ptemp);
     watch(sup, pconf);
     watch_former(sup, pconf);
+    watch_end(sup, s->process->pool, pconf);
     /* Failing here ends httpd. At start that is right; a running httpd serves
      * its other sites on. */
     return rv == APR_SUCCESS || ap_unixd_mpm_get_retained_data()->my_generation > 0

@@ -58,3 +58,51 @@ def test_end_of_httpd(httpd, marks, row):
         httpd.process.wait()
         until(lambda: not httpd.processes(), "every process to end")
         until(lambda: not (httpd.root / "run").exists(), "the runtime directory to go")
+
+
+AT_EXIT = """\
+import atexit, os, pathlib, time
+MARKS = pathlib.Path(os.environ["MARKS"])
+
+def write():
+    time.sleep(0.3)
+    (MARKS / f"ended-{os.getpid()}").touch()
+
+atexit.register(write)
+
+def application(environ, start_response):
+    while not (MARKS / "go-on").exists() and environ["PATH_INFO"] == "/wait":
+        (MARKS / "waits").touch()
+        time.sleep(0.02)
+    start_response("200 OK", [("Content-Length", "0")])
+    return []
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGWINCH])
+def test_httpd_ends_when_nothing_of_it_is_left_to_be_killed(httpd, marks, number):
+    """As systemd does at once with what is left (KillMode=mixed): workers would not end
+    in order, and the runtime directory would stay."""
+    httpd.wsgi(httpd.app("at_exit.wsgi", AT_EXIT), f'CGatewayEnv MARKS "{marks}"')
+    httpd.start()
+    workers = until(lambda: len(w := httpd.workers("a.example")) == 2 and w, "two workers")
+    httpd.signal(number)
+    httpd.process.wait()
+    assert httpd.processes() == []
+    assert not (httpd.root / "run").exists()
+    for pid in workers:
+        assert (marks / f"ended-{pid}").exists(), "atexit"
+
+
+def test_httpd_does_not_wait_for_an_application_that_goes_on(httpd, marks):
+    """Longer than the 3 s that its processes have; the port is free before."""
+    httpd.expect_log("CGW0132", "CGW0133", "CGW0123")
+    httpd.wsgi(httpd.app("at_exit.wsgi", AT_EXIT), f'CGatewayEnv MARKS "{marks}"')
+    httpd.start()
+    with httpd.raw() as raw:
+        raw.send(b"GET /wait HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        until((marks / "waits").exists, "the request to run")
+        httpd.signal(signal.SIGTERM)
+        until(lambda: is_refused(httpd), "httpd to close its port")
+        httpd.process.wait()
+    assert httpd.processes() == [] and not (httpd.root / "run").exists()
