@@ -173,9 +173,17 @@ def _flush():
             pass    # nobody reads it any more, or it is the application's own
 
 
+def _names_in(directory):
+    """Empty where there is no /proc, or a security module keeps it from us."""
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
+
+
 def _open_sockets():
     found = []
-    for name in os.listdir("/proc/self/fd"):
+    for name in _names_in("/proc/self/fd"):
         if int(name) in (CONTROL_FD, LISTEN_FD):
             continue
         try:
@@ -205,10 +213,10 @@ def _leftovers():
     """What the import left behind that a copy of this process would lack, or
     share with it: texts. A thread would be missing in the copy, a connection
     would have two users."""
-    if not os.path.isdir("/proc/self/task"):
-        return ["what cannot be seen, since there is no /proc here"]
     found = []
-    tasks = len(os.listdir("/proc/self/task")) - 1
+    tasks = len(_names_in("/proc/self/task")) - 1
+    if tasks < 0:
+        return ["what cannot be seen, since /proc is not there, or not to be read"]
     if tasks:
         names = [thread.name for thread in threading.enumerate()
                  if thread is not threading.main_thread()]
@@ -223,9 +231,7 @@ def _leftovers():
 def _other_threads_sleep():
     """Whether each of them waits for something."""
     own = threading.get_native_id()
-    if not os.path.isdir("/proc/self/task"):
-        return True     # nothing can be seen, so nothing is waited for
-    for name in os.listdir("/proc/self/task"):
+    for name in _names_in("/proc/self/task"):
         try:
             with open("/proc/self/task/%s/stat" % name, "rb") as file:
                 state = file.read().rpartition(b")")[2].split()[0]
