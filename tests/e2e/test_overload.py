@@ -15,6 +15,14 @@ from harness.paths import MPM, SOAK, soak
 WORK = soak(0.05, 0.1)  # seconds that a request takes
 THREADS = 4     # that serve, in two processes
 QUEUE = 20
+# Enough of them, and from the beginning: it starts one in the first second, two in the
+# next.
+PREFORK = """ServerLimit 160
+MaxRequestWorkers 160
+StartServers 120
+MinSpareServers 20
+MaxSpareServers 160
+"""
 APP = f'''
 import time
 
@@ -36,7 +44,7 @@ def site(httpd):
     def start(groups=1):
         httpd.expect_log("CGW0160")
         if MPM == "prefork":
-            httpd.expect_log("AH00161", "AH00162")
+            httpd.main(PREFORK)
         path = httpd.app("work.wsgi", APP)
         hosts = [f"{letter}.example" for letter in "abcdefgh"[:groups]]
         for host in hosts:
@@ -83,8 +91,8 @@ def goodput_of(outcomes, end):
     rate = len(served) / (end - min(o.intended for o in outcomes))
     print(f"goodput {rate:.1f}/s, refused {len(refused)}: "
           f"median {quantile(refused, 0.5) * 1000:.1f} ms, "
-          f"p95 {quantile(refused, 0.95) * 1000:.1f} ms, "
-          f"p99 {quantile(refused, 0.99) * 1000:.1f} ms; served: "
+          f"p99 {quantile(refused, 0.99) * 1000:.1f} ms, "
+          f"all {max(refused) * 1000:.1f} ms; served: "
           f"p99 {quantile([o.latency for o in served], 0.99) * 1000:.0f} ms")
     return rate, served, refused
 
@@ -99,7 +107,7 @@ def test_an_overload_costs_no_more_than_what_is_too_much(site):
     assert len(refused) > 2 * len(served)
     assert goodput > soak(0.9, 0.75) * before
     # at once: a small part of what those wait whose turn comes
-    assert quantile(refused, soak(0.95, 0.5)) < soak(0.05, quantile(
+    assert quantile(refused, soak(0.99, 0.5)) < soak(0.05, quantile(
         [o.latency for o in served], 0.5) / 3)
     # none waited for much longer than the queue takes
     assert quantile([o.latency for o in served], 0.99) < soak(2, 6) * (
@@ -125,7 +133,7 @@ def test_an_overload_of_any_kind_leaves_the_goodput(site, options):
     outcomes, end = overload(site(), 5 * THREADS / WORK, 20, **options)
     goodput, _, refused = goodput_of(outcomes, end)
     assert goodput > 0.9 * THREADS / WORK
-    assert quantile(refused, 0.95) < 0.05
+    assert quantile(refused, 0.99) < 0.05
 
 
 @pytest.mark.skipif(not SOAK, reason="the soak measures it")
@@ -138,7 +146,7 @@ def test_groups_that_are_overloaded_cost_another_one_nothing(site):
     for host, _ in busy:
         goodput, _, refused = goodput_of([o for o in outcomes if o.host == host], end)
         assert goodput > 0.9 * THREADS / WORK
-        assert quantile(refused, 0.95) < 0.05
+        assert quantile(refused, 0.99) < 0.05
     assert other.failures() == [], other.summary()
     print(f"the other: p99 {other.latency(0.99) * 1000:.0f} ms")
     assert other.latency(0.99) < 3 * WORK
