@@ -91,6 +91,10 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg,
         cgwd_admin_notify(proc->sup);
         return;
     }
+    if (msg->type == CGW_MSG_DRAINED && is_worker(proc)) {
+        proc->drained = 1;
+        return;
+    }
     if (gen->state == CGWD_GENERATION_FAILED || proc->overdue
         || gen->state == CGWD_GENERATION_DRAINING) {
         return; /* it is on its way out, whatever it says */
@@ -121,8 +125,8 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg,
     else if (is_worker(proc) && cgwd_overdue_take(proc, msg)) {
         return;
     }
-    else if (msg->type == CGW_MSG_SERVING || msg->type == CGW_MSG_DRAINED
-             || msg->type == CGW_MSG_HELLO || msg->type == CGW_MSG_WORN) {
+    else if (msg->type == CGW_MSG_SERVING || msg->type == CGW_MSG_HELLO
+             || msg->type == CGW_MSG_WORN) {
         return; /* told to drain meanwhile, or its pid was all it had to say */
     }
     else {

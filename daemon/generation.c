@@ -291,15 +291,29 @@ void cgwd_generation_replace(cgwd_generation *gen, cgwd_process *proc,
 
 /* ---- end ---------------------------------------------------------------- */
 
+/* As far as its workers say. */
+static int has_requests(const cgwd_generation *gen)
+{
+    for (const cgwd_process *p = gen->processes; p; p = p->next) {
+        if (p->board.map && !p->drained) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static void handle_drain_timeout(cgwd_timer *timer)
 {
     cgwd_generation *gen = timer->owner;
+    int busy = has_requests(gen);
 
     cgwd_log(gen->group->log, CGWD_WARN, CGW_LOGNO(0222)
-             "%s: generation %u still had requests after %ld s and is killed; "
-             "raise CGatewayDrainTimeout if they need longer",
+             "%s: generation %u %s after %ld s and is killed; %s",
              gen->group->name, gen->number,
-             (long)(gen->spec->drain_timeout / 1000));
+             busy ? "still had requests" : "had not ended",
+             (long)(gen->spec->drain_timeout / 1000),
+             busy ? "raise CGatewayDrainTimeout if they need longer"
+                  : CGWD_DRAINED_HINT);
     kill_all(gen);
 }
 

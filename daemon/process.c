@@ -180,9 +180,10 @@ static void drain_timed_out(cgwd_process *proc)
 {
     cgwd_log(log_of(proc), CGWD_WARN, CGW_LOGNO(0275)
              "%s: pid %ld, which was replaced (%s), had not finished after "
-             "%ld s and is killed; raise CGatewayDrainTimeout if its requests "
-             "need longer", name_of(proc), (long)proc->pid, proc->leaving,
-             (long)(proc->generation->spec->drain_timeout / 1000));
+             "%ld s and is killed; %s", name_of(proc), (long)proc->pid, proc->leaving,
+             (long)(proc->generation->spec->drain_timeout / 1000),
+             proc->drained ? CGWD_DRAINED_HINT
+                           : "raise CGatewayDrainTimeout if its requests need longer");
     cgwd_process_kill(proc);
 }
 

@@ -34,6 +34,7 @@ typedef struct cgwd_process {
     int silent;                     /* it runs, and has closed its channel */
     int overdue;                    /* its import took too long */
     int closing;                    /* was told to drain, and may still accept */
+    int drained;                    /* has no requests any more, it says */
     const char *leaving;            /* why it is to be replaced; NULL: it stays.
                                        Written by cgwd_process_leave only */
     cgwd_timer deadline;            /* of STARTING, LAUNCHING and, where it was
@@ -53,6 +54,11 @@ typedef struct cgwd_process {
     enum cgwd_words words;          /* which ones they are */
     struct cgwd_process *next;      /* in its generation */
 } cgwd_process;
+
+/* What keeps one that is drained. */
+#define CGWD_DRAINED_HINT                                                     \
+    "it has no requests any more: Python waits for a thread of the application " \
+    "that is no daemon, or for what it does at exit"
 
 const char *cgwd_process_state_name(enum cgwd_process_state state);
 void cgwd_process_set_state(cgwd_process *proc, enum cgwd_process_state state,

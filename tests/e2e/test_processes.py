@@ -95,6 +95,33 @@ def test_a_replaced_process_that_does_not_end_is_killed(httpd, site, marks):
     assert httpd.get().status == 200
 
 
+KEEPING = """\
+import os, threading
+threading.Thread(target=threading.Event().wait).start()
+
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [b'{"pid": %d}' % os.getpid()]
+"""
+
+
+@pytest.mark.parametrize("lines, log_id", [
+    (["CGatewayMaxRequests 2"], "CGW0275"), ([], "CGW0222")])
+def test_a_thread_that_keeps_a_process_from_ending_is_named(httpd, lines, log_id):
+    """Python waits at its end for one that is no daemon: it is not a request."""
+    httpd.expect_log("CGW0222", "CGW0275", "CGW0412")
+    httpd.wsgi(httpd.app("keeping.wsgi", KEEPING), "CGatewayProcesses 1",
+               "CGatewayDrainTimeout 1s", *lines)
+    httpd.start()
+    old = httpd.get().json()["pid"]
+    if not lines:
+        httpd.graceful()
+    until(lambda: httpd.get().json()["pid"] != old, "the successor")
+    httpd.wait_log(rf"{log_id}.* has no requests any more: Python waits for a thread")
+    until(lambda: old not in httpd.processes(), "the old one to end")
+
+
 def test_replaced_processes_that_do_not_end_do_not_pile_up(httpd, site, marks):
     """Each is held by a request of its own; a third one waits for its successor."""
     site("CGatewayMaxRequests 2", "CGatewayProcesses 1", "CGatewayThreads 2")
