@@ -2,16 +2,16 @@
 
 #include "cgw_control.h"
 
+#include "cgw_closer.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* So many descriptors can come with a message. All are taken: of those for which
- * there is no room the kernel would close each as it is. */
+/* So many descriptors can come with a message. All are taken: those for which there
+ * is no room would be closed by the kernel, which waits for each. */
 #define SCM_MAX_FD 253
-/* More messages than a socket holds. */
-#define QUEUED_MAX 600
 
 const char *cgw_message_name(unsigned type)
 {
@@ -64,14 +64,6 @@ int cgw_message_send_text(int fd, enum cgw_message_type type, uint64_t arg,
         n = sendmsg(fd, &hdr, MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
     return n < 0 ? errno : 0;
-}
-
-void cgw_close_passed(int fd)
-{
-    const struct linger none = {0};
-
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)); /* or it is none */
-    close(fd);
 }
 
 /* Moves the descriptors of one SCM_RIGHTS block into fds; closes those for
@@ -180,18 +172,4 @@ int cgw_message_recv(int fd, struct cgw_message *out,
         close_all(fds);
     }
     return rv;
-}
-
-void cgw_channel_close(int fd)
-{
-    struct cgw_message msg;
-    int fds[CGW_MESSAGE_MAX_FDS];
-
-    shutdown(fd, SHUT_RDWR);
-    /* an empty message looks like the end */
-    for (int i = 0; i < QUEUED_MAX; i++) {
-        cgw_message_recv(fd, &msg, fds, NULL);
-        close_all(fds);
-    }
-    close(fd);
 }

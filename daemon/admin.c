@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "cgw_closer.h"
 #include "cgw_log.h"
 #include "command.h"
 #include "group.h"
@@ -112,7 +113,7 @@ static void drop(cgwd_client *client)
     }
     cgwd_timer_clear(client->sup->loop, &client->deadline);
     cgwd_watch_remove(client->sup->loop, &client->watch);
-    close(client->watch.fd);
+    cgw_close_socket(client->watch.fd);
     cgw_buf_free(&client->answer.buf);
     free(client);
 }
@@ -251,8 +252,8 @@ static void handle_readable(cgwd_watch *watch)
     cgwd_client *client = watch->owner;
     char more[CGW_ADMIN_REQUEST_MAX];
     size_t room = CGW_ADMIN_REQUEST_MAX - client->request_len;
-    ssize_t n = recv(watch->fd, more, client->nwords ? sizeof(more) : room,
-                     MSG_DONTWAIT);
+    ssize_t n = cgw_receive_bytes(watch->fd, more,
+                                  client->nwords ? sizeof(more) : room);
     const char *end;
 
     if (n <= 0) {
@@ -322,7 +323,7 @@ static void turn_away(int fd, enum cgwd_admin_error error, const char *text)
         /* it has gone */
     }
     cgw_buf_free(&json.buf);
-    close(fd);
+    cgw_close_socket(fd);
 }
 
 static int is_let_in(cgwd_admin *admin, const cgwd_client *client, int fd)
@@ -354,7 +355,7 @@ static void welcome(cgwd_admin *admin, int fd)
     if (!client
         || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &client->peer, &size) < 0) {
         free(client);
-        close(fd);
+        cgw_close_socket(fd);
         return;
     }
     client->admin = admin;
@@ -369,7 +370,7 @@ static void welcome(cgwd_admin *admin, int fd)
     client->deadline.handle = handle_deadline;
     if (cgwd_watch_add(client->sup->loop, &client->watch)) {
         free(client);
-        close(fd);
+        cgw_close_socket(fd);
         return;
     }
     cgwd_timer_set(client->sup->loop, &client->deadline, TRANSFER_MS);

@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include "admin.h"
+#include "cgw_closer.h"
 #include "cgw_control.h"
 #include "cgw_log.h"
 #include "group.h"
+#include "origin.h"
 #include "output.h"
 #include "overdue.h"
 #include "stacks.h"
@@ -55,7 +57,7 @@ static void take_wish(cgwd_process *proc, const struct cgw_message *msg, int dir
 {
     cgwd_generation *gen = proc->generation;
 
-    if (!cgwd_trigger_take(&gen->group->trigger, &gen->wishes, msg, dir)) {
+    if (!cgwd_trigger_take(&gen->group->trigger, gen, msg, dir)) {
         distrust(proc, "asked to watch what it may not");
     }
     else if (msg->arg == CGW_WATCH_END) {
@@ -83,7 +85,9 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg,
     cgwd_generation *gen = proc->generation;
 
     if (msg->type == CGW_MSG_STACKS) {
-        cgwd_stacks_take(proc, fds[0]);
+        if (!cgwd_stacks_take(proc, fds[0])) {
+            distrust(proc, "passed something else than the pipe of its stacks");
+        }
         return;
     }
     if (msg->type == CGW_MSG_CLOSED && is_worker(proc)) {
@@ -188,6 +192,31 @@ static void take_nothing(cgwd_process *proc, const struct cgw_message *msg)
              proc->generation->group->name, (long)proc->pid, cgw_message_name(msg->type));
 }
 
+static int is_harmless(const cgwd_process *proc, int fd)
+{
+    return fd >= 0 && (cgwd_origin_is_pipe(fd)
+                       || cgwd_origin_is_known(fd, &proc->generation->group->mounts));
+}
+
+static void take_with_descriptors(cgwd_process *proc, const struct cgw_message *msg,
+                                  const int *fds, pid_t pid)
+{
+    int harmless[CGW_MESSAGE_MAX_FDS];
+
+    for (int i = 0; i < CGW_MESSAGE_MAX_FDS; i++) {
+        harmless[i] = is_harmless(proc, fds[i]);
+    }
+    check_sender(proc, msg, fds, pid); /* it may be gone then */
+    for (int i = 0; i < CGW_MESSAGE_MAX_FDS; i++) {
+        if (harmless[i]) {
+            close(fds[i]);
+        }
+        else if (fds[i] >= 0) {
+            cgw_close_passed(fds[i]);
+        }
+    }
+}
+
 static void handle_control(cgwd_watch *watch)
 {
     cgwd_process *proc = watch->owner;
@@ -211,12 +240,7 @@ static void handle_control(cgwd_watch *watch)
         cgwd_process_fell_silent(proc);
     }
     else if (!rv) {
-        check_sender(proc, &msg, fds, pid);
-        for (int i = 0; i < CGW_MESSAGE_MAX_FDS; i++) {
-            if (fds[i] >= 0) {
-                cgw_close_passed(fds[i]);
-            }
-        }
+        take_with_descriptors(proc, &msg, fds, pid);
     }
 }
 
@@ -232,7 +256,7 @@ void cgwd_channel_close(cgwd_process *proc)
 {
     if (proc->control.fd >= 0) {
         cgwd_watch_remove(proc->sup->loop, &proc->control);
-        cgw_channel_close(proc->control.fd);
+        cgw_close_socket(proc->control.fd);
         proc->control.fd = -1;
     }
 }

@@ -196,6 +196,7 @@ static int make(cgwd_mounts *made, const cgw_spec *spec, const char **step,
         err = arrange(spec, step, p);
         made->ns = err ? -1 : open_namespace();
         made->root = err ? -1 : open_root();
+        made->table = err ? -1 : open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
         if (!err && (made->ns < 0 || made->root < 0)) {
             err = errno;
         }
@@ -252,6 +253,9 @@ void cgwd_mounts_close(cgwd_mounts *mounts)
     }
     if (mounts->root >= 0) {
         close(mounts->root);
+    }
+    if (mounts->table >= 0) {
+        close(mounts->table);
     }
     *mounts = (cgwd_mounts)CGWD_MOUNTS_NONE;
 }

@@ -12,10 +12,11 @@
 typedef struct cgwd_mounts {
     int ns;             /* descriptor of the namespace, -1: none */
     int root;           /* our root directory in it */
+    int table;          /* /proc/self/mountinfo as it is there, -1: unknown */
     char made_for[CGW_DIGEST_HEX + 1]; /* of what the namespace shows */
 } cgwd_mounts;
 
-#define CGWD_MOUNTS_NONE {.ns = -1, .root = -1}
+#define CGWD_MOUNTS_NONE {.ns = -1, .root = -1, .table = -1}
 
 /* Makes mounts fit the spec: *mounts keeps its namespace while the spec asks
  * for the same, so that the files in a private /tmp outlive a reload. The

@@ -12,6 +12,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "cgw_closer.h"
 #include "cgw_wire.h"
 
 /* Requests refused in one turn, and the pause before the next turn. */
@@ -75,7 +76,7 @@ static int refuse_turn(const cgwd_queue *queue, int *err)
         *err = fd < 0 ? errno : 0;
         if (fd >= 0) {
             refuse_one(queue, fd);
-            close(fd);
+            cgw_close_socket(fd);
             n++;
         }
     }

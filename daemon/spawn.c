@@ -23,15 +23,15 @@
 #include "landlock.h"
 #include "limits.h"
 #include "seccomp.h"
+#include "usergroups.h"
 
-#define GROUPS_MAX 256
 #define FIRST_SPARE_FD 10
 
 /* All that the child needs, made before fork: behind it only calls that are
  * safe in a signal handler are allowed. */
 struct plan {
     char **argv, **envp;
-    gid_t groups[GROUPS_MAX];
+    gid_t groups[CGWD_GROUPS_MAX];
     int ngroups;
     cgwd_limits limits;
     apr_array_header_t *landlock;   /* NULL: none */
@@ -78,14 +78,6 @@ static char **make_argv(const cgwd_spawn *spawn, apr_pool_t *p)
 #undef ARG
     APR_ARRAY_PUSH(argv, char *) = NULL;
     return (char **)argv->elts;
-}
-
-static void plan_groups(struct plan *plan, const cgw_spec *spec)
-{
-    for (int i = 0; i < spec->groups->nelts && i < GROUPS_MAX; i++) {
-        plan->groups[plan->ngroups++] =
-            (gid_t)strtoul(APR_ARRAY_IDX(spec->groups, i, const char *), NULL, 10);
-    }
 }
 
 /* ---- in the child ---------------------------------------------------------- */
@@ -283,7 +275,7 @@ pid_t cgwd_spawn_exec(const cgwd_spawn *spawn, const char **what, apr_pool_t *p)
     pid_t pid;
     int err;
 
-    plan_groups(&plan, spawn->spec);
+    plan.ngroups = cgwd_usergroups(plan.groups, spawn->spec);
     err = cgwd_limits_plan(&plan.limits, spawn->spec, what, p);
     if (err) {
         cgwd_limits_close(&plan.limits);

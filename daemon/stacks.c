@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #include "cgw_control.h"
 #include "cgw_handler.h"
 #include "command.h"
+#include "origin.h"
 
 #define THREADS_MAX 8192
 /* Between two looks, as cgw_handler.h has it; a thread that hangs in the kernel
@@ -50,27 +50,28 @@ typedef struct job {
 } job;
 
 /* The pipe, opened anew: whether reading waits is the matter of all who share a
- * descriptor, and the process may have kept one. -1: it is none. */
+ * descriptor, and the process may have kept one. */
 static int open_pipe(int fd)
 {
     char path[64];
-    struct stat st;
 
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode)) {
-        return -1;
-    }
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
-void cgwd_stacks_take(cgwd_process *proc, int fd)
+int cgwd_stacks_take(cgwd_process *proc, int fd)
 {
-    int copy = open_pipe(fd);
+    int copy;
 
+    if (fd < 0 || !cgwd_origin_is_pipe(fd)) {
+        return 0;
+    }
+    copy = open_pipe(fd);
     if (copy >= 0) {
         cgwd_stacks_close(proc);
         proc->stacks = copy;
     }
+    return 1;
 }
 
 void cgwd_stacks_close(cgwd_process *proc)

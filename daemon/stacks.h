@@ -12,9 +12,9 @@
  * when the handler is through.
  */
 
-/* The end of a pipe that a process offers for it; fd stays the caller's. Anything
- * else is not taken. */
-void cgwd_stacks_take(cgwd_process *proc, int fd);
+/* The end of a pipe that a process offers for it; fd stays the caller's. 0: it is
+ * none. */
+int cgwd_stacks_take(cgwd_process *proc, int fd);
 void cgwd_stacks_close(cgwd_process *proc);
 
 #endif

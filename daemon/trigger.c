@@ -8,6 +8,8 @@
 
 #include "cgw_log.h"
 #include "group.h"
+#include "origin.h"
+#include "reach.h"
 
 /* A change is complete when nothing more happened for so long; a file that was
  * made, and not closed yet, has longer. */
@@ -78,12 +80,23 @@ void cgwd_trigger_init(cgwd_trigger *trigger, cgwd_group *group)
     trigger->rest.handle = handle_rest;
 }
 
-static void add(cgwd_trigger *trigger, int dir, const char *name)
+/* 0 or an errno. */
+static int watch(cgwd_trigger *trigger, const cgw_spec *spec, int dir,
+                 const char *name)
 {
-    cgwd_group *group = trigger->group;
-    int err = group->sup->notify
-                  ? cgwd_notify_add(group->sup->notify, &trigger->subscriber, dir,
-                                    name) : ENOSYS;
+    cgwd_notify *notify = trigger->group->sup->notify;
+
+    return !notify ? ENOSYS
+           : !cgwd_origin_is_known(dir, &trigger->group->mounts) ? EXDEV
+           : !cgwd_may_search(dir, spec) ? EACCES
+           : cgwd_notify_add(notify, &trigger->subscriber, dir, name);
+}
+
+static void add(cgwd_trigger *trigger, const cgw_spec *spec, int dir,
+                const char *name)
+{
+    const cgwd_group *group = trigger->group;
+    int err = watch(trigger, spec, dir, name);
 
     if (err && err != EACCES) { /* of a parent directory, not the user's own */
         cgwd_log(group->log, CGWD_WARN, CGW_LOGNO(0290)
@@ -93,10 +106,11 @@ static void add(cgwd_trigger *trigger, int dir, const char *name)
     }
 }
 
-int cgwd_trigger_take(cgwd_trigger *trigger, cgwd_wishes *wishes,
+int cgwd_trigger_take(cgwd_trigger *trigger, cgwd_generation *gen,
                       const struct cgw_message *msg, int dir)
 {
-    cgwd_group *group = trigger->group;
+    const cgwd_group *group = trigger->group;
+    cgwd_wishes *wishes = &gen->wishes;
 
     if (msg->arg == CGW_WATCH_END) {
         if (!wishes->complete && group->sup->notify) {
@@ -109,11 +123,11 @@ int cgwd_trigger_take(cgwd_trigger *trigger, cgwd_wishes *wishes,
         || strchr(msg->text, '/') || wishes->names >= CGWD_WATCH_NAMES_MAX) {
         return 0;
     }
-    if (!wishes->complete && !group->retiring) {
+    if (!wishes->complete && !group->retiring && !group->sup->succeeded) {
         if (wishes->names++ == 0) {
             cgwd_notify_begin(&trigger->subscriber);
         }
-        add(trigger, dir, msg->text);
+        add(trigger, gen->spec, dir, msg->text);
     }
     return 1;
 }

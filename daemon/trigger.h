@@ -6,6 +6,7 @@
 #include "cgw_control.h"
 #include "notify.h"
 
+struct cgwd_generation;
 struct cgwd_group;
 
 /* Reloads a group when one of its watched files changes and has come to rest
@@ -31,9 +32,10 @@ typedef struct cgwd_wishes {
 } cgwd_wishes;
 
 void cgwd_trigger_init(cgwd_trigger *trigger, struct cgwd_group *group);
-/* A WATCH message of a process that starts; dir may be -1. 0 where the message
- * is malformed. */
-int cgwd_trigger_take(cgwd_trigger *trigger, cgwd_wishes *wishes,
+/* A WATCH message of a process of the generation that starts; dir may be -1. Only
+ * what the generation's user may search is watched: events tell of names. 0 where the
+ * message is malformed. */
+int cgwd_trigger_take(cgwd_trigger *trigger, struct cgwd_generation *gen,
                       const struct cgw_message *msg, int dir);
 /* What has changed so far is seen by the generation that starts now. */
 void cgwd_trigger_rest(cgwd_trigger *trigger);

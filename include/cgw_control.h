@@ -169,11 +169,8 @@ int cgw_message_send_text(int fd, enum cgw_message_type type, uint64_t arg,
 int cgw_message_recv(int fd, struct cgw_message *out,
                      int fds[CGW_MESSAGE_MAX_FDS], int *pid);
 const char *cgw_message_name(unsigned type);
-/* Closes a descriptor that was received, or a channel with all that nobody has
- * received of it, without waiting: close() of a TCP socket waits for a peer that
- * does not read where the sender wanted it to (SO_LINGER). */
-void cgw_close_passed(int fd);
-void cgw_channel_close(int fd);
+/* What was received is closed with cgw_close_passed(), and a channel with
+ * cgw_close_socket() (cgw_closer.h). */
 
 /*
  * Command line of a process of a group, exec'ed by cgatewayd:
