@@ -92,7 +92,7 @@ static void check_error_log(cgwm_report *report, const cgwm_definition *def,
     }
     dir = ap_make_dirstr_parent(report->p, log);
     if (stat(dir, &st) || !S_ISDIR(st.st_mode)) {
-        cgwm_report_error(report, CGW_LOGNO(0196) "group %s: %s: there is no directory "
+        cgwm_report_absent(report, CGW_LOGNO(0196) "group %s: %s: there is no directory "
             "%s. Create it, or correct the path.", spec->name,
             cgwm_definition_quote(def, CGWM_ERROR_LOG, report->p), dir);
     }

@@ -11,6 +11,7 @@
 #include "cgw_log.h"
 #include "config.h"
 #include "parse.h"
+#include "report.h"
 
 /* More would only hold memory of an httpd child. */
 #define BUFFER_MEMORY_MAX (64 * 1024 * 1024)
@@ -260,7 +261,7 @@ static const char *add_root(cmd_parms *cmd, apr_array_header_t *roots,
             "not a directory. Write an absolute path, or Off.", word);
     }
     rv = apr_stat(&info, path, APR_FINFO_TYPE, cmd->temp_pool);
-    if (rv != APR_SUCCESS || info.filetype != APR_DIR) {
+    if ((rv != APR_SUCCESS || info.filetype != APR_DIR) && !cgwm_report_httpd_runs()) {
         return apr_psprintf(cmd->pool, CGW_LOGNO(0155) "CGatewaySendfileRoot %s: %s "
             "is not a directory that exists. Create it, or correct the path.", word,
             path);

@@ -28,9 +28,14 @@ void cgwm_report_error(cgwm_report *report, const char *format, ...)
 }
 
 /* At start, and for configtest, httpd reads its configuration in another state first. */
+int cgwm_report_httpd_runs(void)
+{
+    return ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG;
+}
+
 int cgwm_report_absent(cgwm_report *report, const char *format, ...)
 {
-    int runs = ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG;
+    int runs = cgwm_report_httpd_runs();
     va_list args;
 
     va_start(args, format);

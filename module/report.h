@@ -22,6 +22,8 @@ typedef struct cgwm_report {
  * configuration, a warning does not. */
 void cgwm_report_error(cgwm_report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Whether httpd runs already, and an error would end it. */
+int cgwm_report_httpd_runs(void);
 /* Of a site's own files, which its owner may remove at any time. An error, unless httpd
  * runs already: then its other sites are served on, and of this one the processes that
  * there are, since new ones do not start (CGW0230). Whether it is no error. */

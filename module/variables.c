@@ -88,7 +88,7 @@ static void take_file(collector *c, const cgwm_word *file)
     const char *error;
 
     if (rv) {
-        cgwm_report_error(c->report, CGW_LOGNO(0050) "group %s: CGatewayEnvFile %s (%s) "
+        cgwm_report_absent(c->report, CGW_LOGNO(0050) "group %s: CGatewayEnvFile %s (%s) "
             "cannot be read: %s. Create the file, or correct the path; httpd reads it as "
             "the user who starts httpd.", c->spec->name, file->value, file->where,
             explain(rv, c->p));
@@ -96,8 +96,8 @@ static void take_file(collector *c, const cgwm_word *file)
     }
     error = cgwm_parse_env(bytes, len, lines, &line, c->p);
     if (error) {
-        cgwm_report_error(c->report, CGW_LOGNO(0051) "group %s: CGatewayEnvFile %s (%s): "
-            "%s:%d: %s. Correct the line; docs/directives.md describes the format.",
+        cgwm_report_absent(c->report, CGW_LOGNO(0051) "group %s: CGatewayEnvFile %s "
+            "(%s): %s:%d: %s. Correct the line; docs/directives.md describes the format.",
             c->spec->name, file->value, file->where, file->value, line, error);
         return;
     }

@@ -302,3 +302,40 @@ def test_a_socket_that_its_group_has_shut_down_is_made_anew_at_graceful(httpd):
     assert httpd.get("/").status == 503
     httpd.graceful()
     until(lambda: httpd.request("/", "POST", b"result = 1").status == 200, "the new socket")
+
+
+# ---- a site's files when httpd reads its configuration -----------------------------------
+
+GONE = {"variables": ("CGW0050", "site/env"), "watched": ("CGW0181", "site/watched"),
+        "allowed": ("CGW0075", "site/allowed"), "files to send": (None, "site/media"),
+        "log": ("CGW0196", "site/logs")}
+
+
+@pytest.mark.parametrize("what", GONE)
+def test_no_site_can_end_httpd_by_its_files(httpd, what):
+    """What it removes between "apachectl configtest" and the moment when httpd's parent
+    reads the configuration again; or what a deploy has just removed."""
+    message, path = GONE[what]
+    site = httpd.mkdir("site")
+    for name in ("media", "watched", "allowed", "logs"):
+        httpd.mkdir(f"site/{name}")
+    httpd.write("site/env", "A=1\n")
+    lines = {"variables": f"CGatewayEnvFile {site}/env",
+             "watched": f"CGatewayWatch {site}/watched/x", "log":
+             f"CGatewayErrorLog {site}/logs/log", "allowed": f"CGatewayAllowRead {site}/allowed",
+             "files to send": f"CGatewaySendfileRoot {site}/media"}
+    httpd.wsgi("hostile.wsgi", lines[what])
+    httpd.wsgi("hostile.wsgi", name=B)
+    httpd.expect_log("CGW0", "CGW02[0-9][0-9]", "CGW0411", r"a\.example: ")
+    httpd.start()
+    assert run(httpd, "result = 1") == 1
+    gone = httpd.root / path
+    gone.rename(site / "gone")
+    httpd.graceful()
+    assert httpd.process.poll() is None, "httpd has ended"
+    assert run(httpd, "result = 1", host=B) == 1
+    if message:
+        assert re.search(message, httpd.log("main"))
+    (site / "gone").rename(gone)
+    httpd.graceful()
+    until(lambda: httpd.request("/", "POST", b"result = 1").status == 200, "the site again")
