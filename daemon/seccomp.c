@@ -22,6 +22,11 @@
 
 #ifdef NATIVE_ARCH
 
+/* Of a later kernel than the headers may be. */
+#ifndef SYS_open_tree_attr
+#define SYS_open_tree_attr 467
+#endif
+
 /* Everything that makes namespaces: user namespaces give their maker
  * capabilities over much of the kernel. */
 #define NEW_NAMESPACES                                                        \
@@ -34,9 +39,7 @@ static const int refused[] = {
     SYS_open_tree, SYS_move_mount, SYS_fsopen, SYS_fsconfig, SYS_fsmount,
     SYS_fspick, SYS_mount_setattr, SYS_open_by_handle_at, SYS_name_to_handle_at,
     SYS_quotactl, SYS_quotactl_fd, SYS_fanotify_init,
-#ifdef SYS_open_tree_attr
     SYS_open_tree_attr,
-#endif
     /* other processes' memory and descriptors */
     SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp,
     SYS_pidfd_getfd,

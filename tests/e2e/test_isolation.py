@@ -27,6 +27,8 @@ result = "attached"
 
 @pytest.fixture
 def two_users(httpd, as_root):
+    httpd.environment = {**httpd.environment, "HTTPD_ONLY": "1", "PYTHONSTARTUP": "/x",
+                         "LD_LIBRARY_PATH": "/nowhere"}
     httpd.wsgi("hostile.wsgi", "CGatewayUser games", "CGatewayProcesses 1",
                "CGatewayEnv SECRET of-a")
     httpd.wsgi("hostile.wsgi", "CGatewayUser news", "CGatewayProcesses 1",
@@ -339,3 +341,27 @@ def test_no_site_can_end_httpd_by_its_files(httpd, what):
     (site / "gone").rename(gone)
     httpd.graceful()
     until(lambda: httpd.request("/", "POST", b"result = 1").status == 200, "the site again")
+
+
+OWN = """
+import os
+try:
+    os.open("/dev/tty", os.O_RDWR)
+    terminal = True
+except OSError:
+    terminal = False
+status = open("/proc/self/status").read()
+ignored = next(line for line in status.splitlines() if line.startswith("SigIgn")).split()[1]
+result = [terminal, list(os.environ), int(ignored, 16), open("/proc/self/maps").read()]
+"""
+
+
+def test_nothing_of_httpd_s_own_state_is_inherited(httpd, two_users):
+    """Variables, the terminal, ignored signals (but SIGPIPE and SIGXFSZ, Python's own),
+    mapped files."""
+    terminal, variables, ignored, maps = run(httpd, OWN)
+    assert terminal is False
+    for name in ("HTTPD_ONLY", "LD_LIBRARY_PATH", "PYTHONSTARTUP"):
+        assert name not in variables
+    assert ignored & ~(1 << 12 | 1 << 24) == 0
+    assert "apache2" not in maps and "cgatewayd" not in maps
