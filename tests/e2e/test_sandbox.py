@@ -312,7 +312,7 @@ def test_a_group_in_a_root_of_its_own(httpd, as_root):
     make_jail(jail, app, httpd.root / "modules" / "cgateway")
     httpd.vhost("a.example", f'CGatewayApplication "{app}"', f'CGatewayChroot "{jail}"',
                 "CGatewayUser games", "CGatewayWorkingDirectory /usr")
-    httpd.expect_log("CGW0412.*no /proc here")
+    httpd.expect_log("CGW0412.*/proc is not there")
     httpd.start()
     assert set(run(httpd, "import os\nresult = os.listdir('/')")) == set(os.listdir(jail))
     assert run(httpd, reads("/etc/passwd")) == "FileNotFoundError"
