@@ -12,11 +12,15 @@
 #include <unistd.h>
 
 #include "admin.h"
+#include "backlog.h"
 #include "cgroup.h"
 #include "cgw_control.h"
 #include "cgw_log.h"
 #include "output.h"
 #include "succession.h"
+
+/* How often one that is removed is looked at. */
+#define RETIRED_LOOK_MS 1000
 
 void cgwd_group_set_refusing(cgwd_group *group, int on)
 {
@@ -150,6 +154,9 @@ void cgwd_group_start_failed(cgwd_group *group, cgwd_generation *gen,
 
     record_failure(group, gen, why);
 
+    if (group->retiring && !has_serving(group) && !group->sup->ending) {
+        cgwd_group_set_refusing(group, 1); /* who waited for it */
+    }
     if (group->retiring || group->stopped || group->sup->ending
         || group->generations != gen) {
         return;
@@ -421,11 +428,29 @@ unsigned cgwd_group_restart(cgwd_group *group, int now, const char *why)
     return group->last_number;
 }
 
+/* Whether requests wait at its socket, and somebody may still come to take them. Not
+ * for ever: what is older than CGatewayQueueTimeout is not waited for by anybody. */
+static int owes_answers(cgwd_group *group)
+{
+    const cgw_spec *spec = group->spec;
+
+    if (!group->owes_until) {
+        group->owes_until = cgwd_now() + spec->start_timeout + spec->queue_timeout;
+    }
+    return (has_serving(group) || cgwd_group_is_starting(group))
+           && group->sup->succeeded != CGW_SUCCEEDED_SHARED
+           && cgwd_now() < group->owes_until && cgwd_backlog(group->listener) > 0;
+}
+
 static void handle_retired(cgwd_timer *timer)
 {
     cgwd_group *group = timer->owner;
     cgwd_generation *next;
 
+    if (owes_answers(group)) {
+        cgwd_timer_set(group->sup->loop, &group->retry, RETIRED_LOOK_MS);
+        return;
+    }
     cgwd_group_unlink(group);
     cgwd_demand_stop(&group->demand);
     for (cgwd_generation *g = group->generations; g; g = next) {
@@ -436,7 +461,7 @@ static void handle_retired(cgwd_timer *timer)
         destroy(group);
         return;
     }
-    cgwd_timer_set(group->sup->loop, &group->retry, 1000);
+    cgwd_timer_set(group->sup->loop, &group->retry, RETIRED_LOOK_MS);
 }
 
 void cgwd_group_retire(cgwd_group *group, int64_t delay)
@@ -446,8 +471,11 @@ void cgwd_group_retire(cgwd_group *group, int64_t delay)
     }
     group->retiring = 1;
     group->restarting = 0;
+    group->owes_until = 0;
     cgwd_trigger_stop(&group->trigger);
-    abandon_unfinished(group, 0);
+    if (has_serving(group) || group->sup->succeeded == CGW_SUCCEEDED_SHARED) {
+        abandon_unfinished(group, 0); /* else requests may be waiting for it */
+    }
     cgwd_group_set_refusing(group, group->stopped);
     group->retry.handle = handle_retired;
     cgwd_timer_set(group->sup->loop, &group->retry, delay);

@@ -55,6 +55,8 @@ typedef struct cgwd_group {
     cgwd_demand demand;
     cgwd_trigger trigger;       /* its watched files */
     int retiring;
+    int64_t owes_until;             /* so long one that retires answers who waits at
+                                       its socket; 0: not looked at yet */
     int stopped;                /* by an administrator: nothing starts */
     int restarting;             /* a generation starts once all have gone */
     int unready;                /* told to say so: load balancers shall leave */
@@ -87,7 +89,7 @@ int cgwd_group_is_ready(const cgwd_group *group);
 /* Whether its newest generation still loads the application. */
 int cgwd_group_is_starting(const cgwd_group *group);
 /* The configuration no longer has it: serve so many ms longer (mostly
- * CGWD_RETIRE_MS), then drain. */
+ * CGWD_RETIRE_MS), and until nobody waits at its socket any more, then drain. */
 void cgwd_group_retire(cgwd_group *group, int64_t delay);
 /* To add to what it was. */
 cgwd_past *cgwd_group_past(cgwd_group *group);

@@ -196,22 +196,35 @@ def test_an_application_whose_file_goes_wrong_is_not_noticed(httpd, site, as_roo
 
 ONE_ALONE = """\
 import fcntl
+import os
+import time
 
-lock = open("{root}/marks/lock", "w")
-fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+lock = open("{marks}/lock", "w")
+try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except OSError:
+    while not os.path.exists("{marks}/runs"):
+        time.sleep(0.01)
+    raise
+
+
+def application(environ, start_response):
+    open("{marks}/runs", "w").close()
+    time.sleep(0.5)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"broken"]
 """
 
 
 def test_what_some_workers_of_a_broken_deploy_serve_already_they_finish(
         httpd, site, marks):
-    """The first one of the new generation gets what there is but one of, and serves; the
-    others do not, and so the generation fails. Requests of the first one finish."""
+    """The first one of the new generation gets what there is but one of, and serves; while
+    it has a request the other one fails, and so the generation does."""
     ctl = site("CGatewayPreload off", "CGatewayProcesses 2", "CGatewayThreads 8")
-    source = ONE_ALONE.format(root=httpd.root) + GOES_ON
     with OpenLoop(httpd.port, [("a.example", "/?0.5")], 20, method="POST",
                   body=b"x") as posts:
         until(lambda: len(posts.outcomes) > 5, "the load before")
-        put(httpd, source)
+        put(httpd, ONE_ALONE.format(marks=marks))
         assert ctl("reload", "a.example").returncode == 1
         httpd.wait_log("CGW0230")
         until(lambda: len(httpd.group_processes("a.example")) == 2, "the new ones to end")

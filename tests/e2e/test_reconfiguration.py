@@ -5,6 +5,7 @@ is left behind by hundreds of graceful restarts."""
 import os
 import pathlib
 import pwd
+import time
 
 import pytest
 
@@ -26,6 +27,14 @@ def application(environ, start_response):
     return [body]
 """
 KEPT = "CGatewayReloadOnGraceful changed"
+WAITS = """\
+import os
+import time
+
+open("{marks}/imports", "w").close()
+while not os.path.exists("{marks}/go-on"):
+    time.sleep(0.02)
+"""
 
 
 def site(httpd, name, *lines, greeting="hello"):
@@ -104,6 +113,44 @@ def test_a_group_is_removed_and_finishes_what_it_has(two):
         assert raw.receive_all()[0].endswith(b"hello")
         until(lambda: not two.group_processes("a.example"), "its processes to end")
         until(lambda: not two.socket().exists(), "its socket")
+
+
+def test_a_group_that_is_removed_while_it_starts_answers_who_waits(httpd, marks):
+    """Nobody else would: the requests are at a socket that httpd has forgotten."""
+    site(httpd, "b.example")
+    httpd.start()
+    httpd.wsgi(httpd.app("slow.wsgi", WAITS.format(marks=marks)
+                         + APP.replace("{GREETING}", "late")))
+    httpd.graceful()
+    with httpd.raw() as raw:
+        raw.ask("/", b"x")
+        until(lambda: (marks / "imports").exists() and httpd.connections("a.example"),
+              "the request to wait for the import")
+        del httpd.parts[f"a.example:{httpd.port}"]
+        httpd.graceful()
+        began = time.monotonic()
+        # in the soak, for longer than a group is there after it was removed
+        until(lambda: time.monotonic() > began + soak(12, 0), "some time", 60)
+        (marks / "go-on").touch()
+        assert raw.receive_all()[0].endswith(b"late")
+    until(lambda: not httpd.group_processes("a.example"), "its processes to end")
+    until(lambda: not httpd.socket().exists(), "its socket")
+
+
+def test_a_group_that_is_removed_while_it_starts_and_fails_says_so(httpd, marks):
+    httpd.expect_log("CGW0411", "CGW0221", "CGW0121", r"\] a\.example: ", "no worker")
+    site(httpd, "b.example")
+    httpd.start()
+    httpd.wsgi(httpd.app("slow.wsgi", WAITS.format(marks=marks) + "raise ValueError(1)\n"))
+    httpd.graceful()
+    with httpd.raw() as raw:
+        raw.ask("/", b"x")
+        until(lambda: (marks / "imports").exists() and httpd.connections("a.example"),
+              "the request to wait for the import")
+        del httpd.parts[f"a.example:{httpd.port}"]
+        httpd.graceful()
+        (marks / "go-on").touch()
+        assert raw.receive_all()[0].startswith(b"HTTP/1.1 503 ")
 
 
 def test_a_group_that_is_removed_comes_back_at_once(two):
