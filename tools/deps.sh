@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs what is missing, by apt: deps.sh build|demo|test|page|bench|lint|package
+# Installs what is missing, by apt: deps.sh build|demo|test|page|bench|lint|package|vm
 #
 # build  what compiles mod_cgateway        demo   and what `make demo` serves with
 # test   and what `make check` needs       bench  demo and the peers of `make bench`
 # page   browser and Prometheus for the tests of the status page
 # lint   build and clang-format, clang-tidy, cppcheck
 # package  test and what builds and checks the Debian package
+# vm     what makes and runs the virtual machine of tests/vm
 #
 # Says what it installs. As an ordinary user it asks sudo, without a password;
 # where that is refused, it prints the command for root. What is there in
@@ -78,6 +79,10 @@ lintian: command -v lintian
 debootstrap: command -v debootstrap
 systemd: command -v systemd-analyze
 apparmor: command -v apparmor_parser'
+
+VM='qemu-system-x86: command -v qemu-system-x86_64
+debootstrap: command -v debootstrap
+e2fsprogs: command -v mke2fs'
 
 has_header() {
     printf '#include <setjmp.h>\n#include <stdarg.h>\n#include <stddef.h>\n%s\n' \
@@ -166,6 +171,7 @@ $TEST" ;;
 $DEMO
 $BENCH" ;;
     page) table=$PAGE ;;
+    vm) table=$VM ;;
     lint) table="$BUILD
 $LINT" ;;
     package) table="$BUILD
@@ -173,7 +179,7 @@ $DEMO
 $TEST
 $PACKAGE" ;;
     *)
-        printf 'usage: deps.sh build|demo|test|page|bench|lint|package\n' >&2
+        printf 'usage: deps.sh build|demo|test|page|bench|lint|package|vm\n' >&2
         return 2
         ;;
     esac
