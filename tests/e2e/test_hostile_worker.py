@@ -7,11 +7,14 @@ that no real worker would send.
 
 import os
 import shutil
+from http.client import HTTPException
+from unittest.mock import ANY
 
 import pytest
 
 from harness.httpd import arguments
 from harness.paths import ROOT
+from harness.usage import httpd_children
 
 APP = "application = None\n"
 
@@ -72,6 +75,41 @@ def test_truncated_response_is_visible(hostile, path):
     for options in ([], ["--http1.0"]):
         assert hostile.curl(f"/{path}", *options).returncode != 0, options
     assert still_serves(hostile)
+
+
+def outcome(httpd, path):
+    """(status, body) of what a client takes for a whole response, or None."""
+    try:
+        answer = httpd.get(path)
+    except (OSError, HTTPException):
+        return None
+    return answer.status, answer.body
+
+
+def length_of_mixed(httpd):
+    """Of the response that /cut and /flip damage: the first that is whole."""
+    whole = (200, b"all of it\n")
+    return next(n for n in range(50, 500) if outcome(httpd, f"/cut/{n}") == whole)
+
+
+def test_a_response_that_is_cut_anywhere_is_never_taken_for_a_whole_one(hostile):
+    hostile.expect_log("CGW0120", "CGW0123", "CGW0132", "CGW0133", "a line")
+    for n in range(length_of_mixed(hostile)):
+        assert outcome(hostile, f"/cut/{n}") in (None, (502, ANY)), n
+    assert still_serves(hostile)
+
+
+def test_a_response_with_any_bit_turned_over_harms_nobody_else(hostile):
+    """Its own client may get anything, since a text may be another one; but that ends,
+    and httpd's children and the connections of others live on."""
+    hostile.expect_log("CGW01", "a line")
+    children = httpd_children(hostile)
+    length = length_of_mixed(hostile)
+    with hostile.connection() as other:
+        for bit in range(8 * length):
+            outcome(hostile, f"/flip/{bit}")
+            assert other.get("/ok").text == "ok\n", bit
+    assert httpd_children(hostile) == children
 
 
 def test_truncated_response_does_not_desynchronise_a_connection(hostile):

@@ -105,6 +105,20 @@ RESPONSES = {
              + frame(END),
 }
 
+# What a cut, or a bit that is another one, is made of.
+MIXED = (frame(LOG, b"\x06a line") + head(headers=TEXT + [(b"X-Other", b"value")])
+         + frame(TAKEN)
+         + frame(BODY, b"all ") + frame(BODY, b"of it\n") + frame(END))
+
+
+def damaged(how, number):
+    """MIXED, cut off behind so many bytes, or with that bit turned over."""
+    if how == "cut":
+        return MIXED[:number]
+    data = bytearray(MIXED)
+    data[number // 8] ^= 1 << number % 8
+    return bytes(data)
+
 
 def read_frame(stream):
     header = stream.read(8)
@@ -166,6 +180,9 @@ def answer(connection):
     elif path == "/bytewise":
         for byte in OK:
             connection.sendall(bytes([byte]))
+    elif path.startswith(("/cut/", "/flip/")):
+        _, how, number = path.split("/")
+        connection.sendall(damaged(how, int(number)))
     elif path == "/die":
         pass
     elif path == "/die-once":

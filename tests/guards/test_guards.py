@@ -294,3 +294,19 @@ def test_form_of_a_source_file(path):
         assert len(line) <= WIDEST_LINE, f"line {number} has {len(line)} columns"
         assert "\t" not in line and line == line.rstrip(), f"line {number}: white space"
         assert not re.search(r"\b(TODO|FIXME|XXX)\b", line), f"line {number}: unfinished"
+
+
+# ---- promises ----------------------------------------------------------------
+
+PROMISES = "tests/README.md"
+NAMED = re.compile(r"`((?:tests|bench)/[\w/.]+)(?:::(\w+))?`")
+
+
+def test_promises_are_found():
+    assert len(NAMED.findall(read(PROMISES))) > 100
+
+
+@pytest.mark.parametrize("path, test", sorted(set(NAMED.findall(read(PROMISES)))))
+def test_each_test_of_a_promise_exists(path, test):
+    assert (ROOT / path).is_file(), path
+    assert re.search(rf"\b{test}\(", read(path)) or not test, f"{path} has no {test}"

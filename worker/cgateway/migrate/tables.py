@@ -31,7 +31,7 @@ OPTIONS = {
     "request-timeout": ("CGatewayRequestTimeout", ""),
     "queue-timeout": ("CGatewayQueueTimeout", ""),
     "listen-backlog": ("CGatewayQueueSize", ""),
-    "connect-timeout": ("", "a full queue waits for httpd's Timeout"),
+    "connect-timeout": ("", "a full queue (CGatewayQueueSize) answers 503 at once"),
     "socket-timeout": ("", "not needed"),
     "response-socket-timeout": ("", "a slow client holds no worker; see "
                                     "CGatewayResponseBuffer"),
