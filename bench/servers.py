@@ -35,7 +35,7 @@ Protocols h2c http/1.1
 {user}
 ThreadLimit 300
 ThreadsPerChild 300
-ServerLimit 2
+ServerLimit 16
 StartServers 2
 MaxRequestWorkers 600
 MinSpareThreads 1

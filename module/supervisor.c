@@ -151,7 +151,9 @@ static int wait_for(pid_t pid, int ms)
                          .events = POLLIN};
 
     if (end.fd >= 0) {
-        poll(&end, 1, ms);
+        while (poll(&end, 1, ms) < 0 && errno == EINTR) {
+            /* by alarm.c's signal, which comes for a second at most */
+        }
         close(end.fd);
     }
     return waitpid(pid, NULL, WNOHANG) != 0;
