@@ -44,9 +44,11 @@ static void describe_requests(char *out, size_t size, unsigned n)
     }
 }
 
-/* What it means for requests. */
+/* What it means for requests. A worker may have one before it has said that it serves. */
 static void describe_loss(char *out, size_t size, const cgwd_process *proc)
 {
+    unsigned busy = cgwd_board_busy(&proc->board);
+
     switch (proc->state) {
     case CGWD_PROCESS_TEMPLATE:
         snprintf(out, size, "no request is lost: its workers serve on, and another "
@@ -56,10 +58,13 @@ static void describe_loss(char *out, size_t size, const cgwd_process *proc)
         snprintf(out, size, "it had no requests yet");
         break;
     case CGWD_PROCESS_LAUNCHING:
-        snprintf(out, size, "it had no requests yet; another takes its place");
-        break;
+        if (busy == 0) {
+            snprintf(out, size, "it had no requests yet; another takes its place");
+            break;
+        }
+        /* fall through */
     default:
-        describe_requests(out, size, cgwd_board_busy(&proc->board));
+        describe_requests(out, size, busy);
     }
 }
 

@@ -114,6 +114,9 @@ static void each_kind_of_process_has_its_own(void **state)
         {CGWD_PROCESS_LAUNCHING, 0, EXITED(1),
          {"worker pid 77 exited with code 1 while launching; it had no requests yet; "
           "another takes its place"}},
+        {CGWD_PROCESS_LAUNCHING, 1, EXITED(1),
+         {"worker pid 77 exited with code 1 while launching; it had 1 request, lost "
+          "unless it can be repeated"}},
         {CGWD_PROCESS_TEMPLATE, 0, EXITED(1),
          {"template pid 77 exited with code 1 while ",
           "no request is lost: its workers serve on, and another template imports "
