@@ -11,6 +11,7 @@
 
 #include "cgroup.h"
 #include "cgw_cpus.h"
+#include "cgw_rlimits.h"
 
 /* ---- the plan ---------------------------------------------------------------- */
 
@@ -66,11 +67,8 @@ void cgwd_limits_close(cgwd_limits *limits)
 }
 
 static const char *const directives[] = {
-#define X(symbol, name) [RLIMIT_##symbol] = "CGatewayLimit " name
-    X(AS, "as"), X(CORE, "core"), X(CPU, "cpu"), X(DATA, "data"), X(FSIZE, "fsize"),
-    X(MEMLOCK, "memlock"), X(MSGQUEUE, "msgqueue"), X(NICE, "nice"),
-    X(NOFILE, "nofile"), X(NPROC, "nproc"), X(RTPRIO, "rtprio"), X(RTTIME, "rttime"),
-    X(SIGPENDING, "sigpending"), X(STACK, "stack"),
+#define X(symbol, name, is_size) [RLIMIT_##symbol] = "CGatewayLimit " name,
+    CGW_RLIMIT_TABLE(X)
 #undef X
 };
 

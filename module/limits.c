@@ -17,6 +17,7 @@
 
 #include "cgw_cgroup.h"
 #include "cgw_cpus.h"
+#include "cgw_rlimits.h"
 #include "parse.h"
 
 #define UNLIMITED (-1)
@@ -28,13 +29,9 @@ static const struct resource {
     int number;
     int is_size;                /* in bytes: K, M and G are understood */
 } resources[] = {
-    {"as", RLIMIT_AS, 1},           {"core", RLIMIT_CORE, 1},
-    {"cpu", RLIMIT_CPU, 0},         {"data", RLIMIT_DATA, 1},
-    {"fsize", RLIMIT_FSIZE, 1},     {"memlock", RLIMIT_MEMLOCK, 1},
-    {"msgqueue", RLIMIT_MSGQUEUE, 1}, {"nice", RLIMIT_NICE, 0},
-    {"nofile", RLIMIT_NOFILE, 0},   {"nproc", RLIMIT_NPROC, 0},
-    {"rtprio", RLIMIT_RTPRIO, 0},   {"rttime", RLIMIT_RTTIME, 0},
-    {"sigpending", RLIMIT_SIGPENDING, 0}, {"stack", RLIMIT_STACK, 1},
+#define X(symbol, name, is_size) {name, RLIMIT_##symbol, is_size},
+    CGW_RLIMIT_TABLE(X)
+#undef X
 };
 #define RESOURCES (sizeof(resources) / sizeof(resources[0]))
 
@@ -356,21 +353,17 @@ static int is_capable(unsigned capability)
 }
 
 /* The one bound that root has; 0: it cannot be told. */
-static rlim64_t most_descriptors(void)
+static rlim64_t most_descriptors(apr_pool_t *p)
 {
-    char text[32] = "";
-    int fd = open("/proc/sys/fs/nr_open", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    char text[32];
 
-    if (fd >= 0) {
-        close(fd);
-    }
-    return n > 0 ? strtoul(text, NULL, 10) : 0;
+    return strtoul(read_file("/proc/sys/fs", "/nr_open", text, sizeof(text), p), NULL,
+                   10);
 }
 
 static void check_descriptors(cgwm_report *report, const cgw_spec *spec, rlim64_t hard)
 {
-    rlim64_t most = most_descriptors();
+    rlim64_t most = most_descriptors(report->p);
 
     if (most > 0 && hard > most) {
         cgwm_report_error(report, CGW_LOGNO(0185) "group %s: CGatewayLimit nofile: the "
