@@ -191,8 +191,8 @@ void cgwd_cgroup_end(cgwd_supervisor *sup)
 
         apr_hash_this(i, NULL, NULL, &group);
         dir = ((cgwd_group *)group)->spec->cgroup_dir;
-        if (dir && is_busy(dir)) {
-            continue; /* another supervisor's processes are in it */
+        if (dir) {
+            rmdir(dir); /* unless another supervisor's processes are in it */
         }
     }
     for (struct cgwd_left_cgroup *left = sup->left_cgroups, *next; left; left = next) {

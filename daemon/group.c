@@ -430,13 +430,8 @@ unsigned cgwd_group_restart(cgwd_group *group, int now, const char *why)
 
 /* Whether requests wait at its socket, and somebody may still come to take them. Not
  * for ever: what is older than CGatewayQueueTimeout is not waited for by anybody. */
-static int owes_answers(cgwd_group *group)
+static int owes_answers(const cgwd_group *group)
 {
-    const cgw_spec *spec = group->spec;
-
-    if (!group->owes_until) {
-        group->owes_until = cgwd_now() + spec->start_timeout + spec->queue_timeout;
-    }
     return (has_serving(group) || cgwd_group_is_starting(group))
            && group->sup->succeeded != CGW_SUCCEEDED_SHARED
            && cgwd_now() < group->owes_until && cgwd_backlog(group->listener) > 0;
@@ -471,7 +466,8 @@ void cgwd_group_retire(cgwd_group *group, int64_t delay)
     }
     group->retiring = 1;
     group->restarting = 0;
-    group->owes_until = 0;
+    group->owes_until = cgwd_now() + delay + group->spec->start_timeout
+                        + group->spec->queue_timeout;
     cgwd_trigger_stop(&group->trigger);
     if (has_serving(group) || group->sup->succeeded == CGW_SUCCEEDED_SHARED) {
         abandon_unfinished(group, 0); /* else requests may be waiting for it */

@@ -55,8 +55,8 @@ typedef struct cgwd_group {
     cgwd_demand demand;
     cgwd_trigger trigger;       /* its watched files */
     int retiring;
-    int64_t owes_until;             /* so long one that retires answers who waits at
-                                       its socket; 0: not looked at yet */
+    int64_t owes_until;         /* so long one that retires answers who waits at its
+                                   socket */
     int stopped;                /* by an administrator: nothing starts */
     int restarting;             /* a generation starts once all have gone */
     int unready;                /* told to say so: load balancers shall leave */

@@ -7,14 +7,10 @@
 
 #include "httpd.h"
 #include "http_config.h"
-#include "http_core.h"
-#include "http_log.h"
 #include "ap_mpm.h"
 #include "unixd.h"
 
 #include "config.h"
-
-APLOG_USE_MODULE(cgateway);
 
 /* Whoever has no handler for it ignores it (signal(7)), and httpd has no use for it. */
 #define SIGNAL SIGURG
@@ -82,11 +78,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
 
     (void)plog;
     (void)ptemp;
-    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG || !mpm
-        || !mpm->was_graceful || !cgwm_has_groups(s)) {
-        return OK;
-    }
-    if (set_alarm()) {
+    if (mpm && mpm->was_graceful && cgwm_has_groups(s) && set_alarm()) {
         apr_pool_cleanup_register(pconf, NULL, clear_alarm, apr_pool_cleanup_null);
     }
     return OK;
