@@ -160,6 +160,13 @@ def application(environ, start_response):
 """
 
 
+def serve_http2(httpd):
+    httpd.load("http2")
+    httpd.main("Protocols h2c http/1.1")
+    httpd.wsgi(slow(httpd, 0), "CGatewayWatch Off")
+    httpd.start()
+
+
 def slow(httpd, number):
     return httpd.app("slow.wsgi", SLOW.format(version=number, go_on=httpd.root / "go-on"))
 
@@ -167,10 +174,7 @@ def slow(httpd, number):
 @pytest.mark.skipif(MPM == "prefork", reason="mod_http2 needs threads")
 def test_an_http2_connection_outlives_deploys(httpd):
     """Its streams are of all versions at a time."""
-    httpd.load("http2")
-    httpd.main("Protocols h2c http/1.1")
-    httpd.wsgi(slow(httpd, 0), "CGatewayWatch Off")
-    httpd.start()
+    serve_http2(httpd)
     ctl = Ctl(httpd)
     with Http2(httpd.port) as client:
         held = []
@@ -190,10 +194,7 @@ def test_an_http2_connection_outlives_deploys(httpd):
 @pytest.mark.skipif(MPM == "prefork", reason="mod_http2 needs threads")
 def test_an_http2_stream_finishes_over_graceful(httpd):
     """Of a connection on which httpd takes no more of them then."""
-    httpd.load("http2")
-    httpd.main("Protocols h2c http/1.1")
-    httpd.wsgi(slow(httpd, 0), "CGatewayWatch Off")
-    httpd.start()
+    serve_http2(httpd)
     with subprocess.Popen(
             ["curl", "--silent", "--no-buffer", "--http2-prior-knowledge", "--header",
              "Host: a.example", f"http://127.0.0.1:{httpd.port}/slow"],

@@ -2,6 +2,7 @@
 """Groups that change at `graceful`, the others that do not notice, and nothing that
 is left behind by hundreds of graceful restarts."""
 
+import contextlib
 import os
 import pathlib
 import pwd
@@ -115,12 +116,12 @@ def test_a_group_is_removed_and_finishes_what_it_has(two):
         until(lambda: not two.socket().exists(), "its socket")
 
 
-def test_a_group_that_is_removed_while_it_starts_answers_who_waits(httpd, marks):
-    """Nobody else would: the requests are at a socket that httpd has forgotten."""
+@contextlib.contextmanager
+def removed_while_it_starts(httpd, marks, source):
+    """A request that waits for the import of a group which has been removed."""
     site(httpd, "b.example")
     httpd.start()
-    httpd.wsgi(httpd.app("slow.wsgi", WAITS.format(marks=marks)
-                         + APP.replace("{GREETING}", "late")))
+    httpd.wsgi(httpd.app("slow.wsgi", WAITS.format(marks=marks) + source))
     httpd.graceful()
     with httpd.raw() as raw:
         raw.ask("/", b"x")
@@ -128,6 +129,13 @@ def test_a_group_that_is_removed_while_it_starts_answers_who_waits(httpd, marks)
               "the request to wait for the import")
         del httpd.parts[f"a.example:{httpd.port}"]
         httpd.graceful()
+        yield raw
+
+
+def test_a_group_that_is_removed_while_it_starts_answers_who_waits(httpd, marks):
+    """Nobody else would: the requests are at a socket that httpd has forgotten."""
+    source = APP.replace("{GREETING}", "late")
+    with removed_while_it_starts(httpd, marks, source) as raw:
         began = time.monotonic()
         # in the soak, for longer than a group is there after it was removed
         until(lambda: time.monotonic() > began + soak(12, 0), "some time", 60)
@@ -139,16 +147,7 @@ def test_a_group_that_is_removed_while_it_starts_answers_who_waits(httpd, marks)
 
 def test_a_group_that_is_removed_while_it_starts_and_fails_says_so(httpd, marks):
     httpd.expect_log("CGW0411", "CGW0221", "CGW0121", r"\] a\.example: ", "no worker")
-    site(httpd, "b.example")
-    httpd.start()
-    httpd.wsgi(httpd.app("slow.wsgi", WAITS.format(marks=marks) + "raise ValueError(1)\n"))
-    httpd.graceful()
-    with httpd.raw() as raw:
-        raw.ask("/", b"x")
-        until(lambda: (marks / "imports").exists() and httpd.connections("a.example"),
-              "the request to wait for the import")
-        del httpd.parts[f"a.example:{httpd.port}"]
-        httpd.graceful()
+    with removed_while_it_starts(httpd, marks, "raise ValueError(1)\n") as raw:
         (marks / "go-on").touch()
         assert raw.receive_all()[0].startswith(b"HTTP/1.1 503 ")
 

@@ -220,8 +220,8 @@ def test_a_group_that_is_removed_leaves_no_control_group(httpd, site, marks, par
     assert httpd.get(host="b.example").status == 200
 
 
-def test_a_program_left_behind_by_a_removed_group_keeps_it_no_longer_than_it_lives(
-        httpd, parent):
+def program_left_behind(httpd, parent):
+    """The pid of one that a group which has been removed has started."""
     httpd.wsgi("info.wsgi", name="b.example")
     uses(httpd, "CGatewayCgroup pids.max 150")
     child = int(httpd.get("/spawn").text)
@@ -229,18 +229,18 @@ def test_a_program_left_behind_by_a_removed_group_keeps_it_no_longer_than_it_liv
     httpd.graceful()
     until(lambda: not httpd.group_processes("a.example"), "the group to end")
     assert Group(parent).pids() == {child}
+    return child
+
+
+def test_a_program_left_behind_by_a_removed_group_keeps_it_no_longer_than_it_lives(
+        httpd, parent):
+    child = program_left_behind(httpd, parent)
     os.kill(child, signal.SIGKILL)
     until(lambda: not Group(parent).exists(), "the control group to go")
 
 
 def test_a_program_left_behind_ends_with_httpd(httpd, parent):
-    httpd.wsgi("info.wsgi", name="b.example")
-    uses(httpd, "CGatewayCgroup pids.max 150")
-    child = int(httpd.get("/spawn").text)
-    del httpd.parts[f"a.example:{httpd.port}"]
-    httpd.graceful()
-    until(lambda: not httpd.group_processes("a.example"), "the group to end")
-    assert Group(parent).pids() == {child}
+    program_left_behind(httpd, parent)
     httpd.stop()
     until(lambda: not Group(parent).exists(), "the control group to go")
 
