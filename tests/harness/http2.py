@@ -39,6 +39,8 @@ class Http2:
         self.unread = {}        # stream number: bytes that it has not taken
         self.streams = {}
         self.is_closed = False
+        self.goodbye = None     # the server's GOAWAY
+        self.unparsed = b""     # the begin of a frame
         self.http = h2.connection.H2Connection(h2.config.H2Configuration(
             client_side=True, header_encoding="latin-1", validate_inbound_headers=True))
         self.http.local_settings = h2.settings.Settings(client=True, initial_values={
@@ -90,13 +92,23 @@ class Http2:
         """Takes what has come, waiting for something."""
         data = b"" if self.is_closed else self.socket.recv(1 << 16)
         self.is_closed = not data
-        for event in self.http.receive_data(data) if data else ():
-            stream = self.streams.get(getattr(event, "stream_id", None))
-            if stream:
-                self.take(stream, event)
-            if isinstance(event, h2.events.ConnectionTerminated):
-                self.is_closed = True
+        for frame in self.frames(data):
+            for event in self.http.receive_data(frame):
+                stream = self.streams.get(getattr(event, "stream_id", None))
+                if stream:
+                    self.take(stream, event)
+                if isinstance(event, h2.events.ConnectionTerminated):
+                    self.is_closed, self.goodbye = True, event
+            if self.is_closed:
+                return          # h2 knows nothing of what may follow a GOAWAY
         self.send()
+
+    def frames(self, data):
+        """One by one, those that are complete (RFC 9113, 4.1)."""
+        self.unparsed += data
+        while len(self.unparsed) >= (end := 9 + int.from_bytes(self.unparsed[:3], "big")):
+            frame, self.unparsed = self.unparsed[:end], self.unparsed[end:]
+            yield frame
 
     def take(self, stream, event):
         if isinstance(event, h2.events.ResponseReceived):
@@ -127,7 +139,7 @@ class Http2:
 
     def receive_until(self, condition):
         while not condition():
-            assert not self.is_closed, "the server closed the connection"
+            assert not self.is_closed, f"the server closed the connection: {self.goodbye}"
             self.receive()
 
     def finish(self, *streams):
