@@ -29,6 +29,10 @@ class Stream:
         return self.ended or self.reset is not None
 
 
+class Closed(AssertionError):
+    """The server closed the connection, and something was still to come."""
+
+
 class Http2:
     """One connection without TLS. window: how much a stream may send before the
     client says that it has taken something, which it does where `reads` is set."""
@@ -90,7 +94,9 @@ class Http2:
 
     def receive(self):
         """Takes what has come, waiting for something."""
-        data = b"" if self.is_closed else self.socket.recv(1 << 16)
+        if self.is_closed:
+            raise Closed(self.goodbye)
+        data = self.socket.recv(1 << 16)
         self.is_closed = not data
         for frame in self.frames(data):
             for event in self.http.receive_data(frame):
@@ -139,7 +145,6 @@ class Http2:
 
     def receive_until(self, condition):
         while not condition():
-            assert not self.is_closed, f"the server closed the connection: {self.goodbye}"
             self.receive()
 
     def finish(self, *streams):
