@@ -245,13 +245,15 @@ static cgwd_supervisor *create(const char *rundir, int predecessor)
     return sup->library && sup->loop ? sup : NULL;
 }
 
-/* Those that the sweep has ended. */
-static void forget_processes(cgwd_supervisor *sup)
+/* Those that the sweep has ended, or that are left to themselves; also one whose pid
+ * was not known yet. */
+static void forget_processes(cgwd_generation *gen, const char *why)
 {
-    for (apr_hash_index_t *i = apr_hash_first(NULL, sup->processes); i;
-         i = apr_hash_next(i)) {
-        void *proc;
-        apr_hash_this(i, NULL, NULL, &proc);
+    cgwd_process *proc;
+
+    (void)why;
+    while ((proc = gen->processes)) {
+        gen->processes = proc->next;
         cgwd_output_end(proc);
         free(proc);
     }
@@ -292,7 +294,7 @@ int main(int argc, char **argv)
     if (!sup->left) {
         end_processes(sup);
     }
-    forget_processes(sup);
+    for_each_generation(sup, forget_processes, NULL);
     cgwd_loop_destroy(sup->loop);
     apr_terminate();
     return 0;

@@ -466,16 +466,31 @@ static void configure_again(supervisor *sup, server_rec *s)
     watch(sup, s->process->pconf);
 }
 
+/* How it ended. The MPM gives what apr_proc_wait() makes of it, an exit code or a
+ * signal's number, and not which of the two; apr_proc_other_child_refresh() what
+ * waitpid() said. The supervisor exits with 0, 1 or 2, and ignores the signals of these
+ * numbers. */
+static const char *kind_of_end(apr_wait_t status, int *number)
+{
+    int exited = status < 3 || status > 255;
+
+    *number = status > 255 ? WEXITSTATUS(status) : exited ? status : WTERMSIG(status);
+    return exited ? "exit code" : "signal";
+}
+
 /* httpd's parent calls this when the supervisor has died, and when the
  * configuration that it was registered for ends. */
 static void maintain(int reason, void *data, apr_wait_t status)
 {
     supervisor *sup = data;
     server_rec *s = ap_server_conf;
+    const char *kind;
+    int number;
 
     if (reason != APR_OC_REASON_DEATH && reason != APR_OC_REASON_LOST) {
         return;
     }
+    kind = kind_of_end(status, &number);
     apr_proc_other_child_unregister(data);
     close_control(sup);
     if (is_stopping()) {
@@ -485,8 +500,7 @@ static void maintain(int reason, void *data, apr_wait_t status)
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, CGW_LOGNO(0104)
                  "the supervisor (pid %ld) ended with %s %d; starting another. "
                  "Requests that no worker had accepted wait and are then served",
-                 (long)sup->pid, WIFSIGNALED(status) ? "signal" : "exit code",
-                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+                 (long)sup->pid, kind, number);
     sup->pid = 0;
     configure_again(sup, s);
 }

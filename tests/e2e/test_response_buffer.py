@@ -233,7 +233,8 @@ def test_a_stream_that_is_not_read_holds_no_worker(http2, path, filtered):
 
 @needs_http2
 def test_slow_streams_slow_nobody_down(http2):
-    httpd = http2("CGatewayProcesses 2", "CGatewayThreads 4")
+    # the streams are not read for as long as the measuring takes
+    httpd = http2("CGatewayProcesses 2", "CGatewayThreads 4", main="Timeout 600")
     with contextlib.ExitStack() as stack:
         unloaded = median_latency(httpd)
         clients = [stack.enter_context(Http2(httpd.port, window=1000)) for _ in range(4)]
