@@ -10,8 +10,9 @@
 /* When a worker takes a request is seen by looking. */
 #define LOOK_MS 1000
 /* Of a longer time between two looks, httpd itself has not run in the rest: nobody
- * has, where the machine or the container was suspended. */
-#define PASSED_MAX_US 2000000
+ * has, where the machine or the container was suspended. It is not longer than what
+ * the worker has more, whose own clock stood still. */
+#define PASSED_MAX_US (LOOK_MS * 1000)
 
 void cgwm_patience_begin(cgwm_patience *patience, uint32_t deadline_ms)
 {
