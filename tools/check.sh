@@ -9,6 +9,7 @@ set -u
 
 build=$1
 make=${MAKE:-make}
+export CGW_TEST_BUILD="$build"
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 passed=0
@@ -101,9 +102,10 @@ run_asan() {
     fi
     CGW_TEST_BUILD="$build/asan"
     CGW_TEST_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
-    export CGW_TEST_BUILD CGW_TEST_PRELOAD
+    export CGW_TEST_PRELOAD
     run_pytest e2e-asan -n "${CHECK_JOBS:-4}" tests/e2e
-    unset CGW_TEST_BUILD CGW_TEST_PRELOAD
+    unset CGW_TEST_PRELOAD
+    CGW_TEST_BUILD=$build
 }
 
 run_cmocka
