@@ -349,7 +349,7 @@ static int is_capable(unsigned capability)
     if (syscall(SYS_capget, &header, data) < 0) {
         return geteuid() == 0;
     }
-    return (data[capability / 32].effective >> capability % 32) & 1;
+    return (data[capability / 32].effective & (1u << capability % 32)) != 0;
 }
 
 /* The one bound that root has; 0: it cannot be told. */
