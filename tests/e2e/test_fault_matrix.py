@@ -204,7 +204,7 @@ def test_a_starting_process_dies_in_every_way(httpd, site, marks):
             with able_to_die(death, victim):
                 os.kill(victim, deaths.OF_WORKERS[death][0])
                 assert reload.communicate()[1] and reload.returncode == 1, death
-            httpd.wait_log(rf"CGW0213.*pid {victim} .*{deaths.OF_WORKERS[death][1]}")
+            deaths.wait_obituary(httpd, f"pid {victim}", death)
             assert set(httpd.workers("a.example")) == old
         (marks / "hold").unlink()
         assert Ctl(httpd)("reload", "a.example").returncode == 0

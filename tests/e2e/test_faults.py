@@ -13,7 +13,7 @@ import pytest
 
 from harness.ctl import Ctl
 from harness.deaths import OF_WORKERS as DEATHS
-from harness.deaths import able_to_die
+from harness.deaths import able_to_die, wait_obituary
 from harness.httpd import is_stopped, until
 from harness.lasting import BROKEN_OFF, Requests, load
 from harness.openloop import OpenLoop
@@ -39,13 +39,12 @@ def replaced(httpd, dead, processes=2):
 @pytest.mark.parametrize("death", DEATHS)
 def test_a_worker_that_dies_idle_costs_nothing(httpd, site, death):
     died_on_purpose(httpd)
-    number, words = DEATHS[death]
     victim = min(site())
     with able_to_die(death, victim), load(httpd) as running:
-        os.kill(victim, number)
+        os.kill(victim, DEATHS[death][0])
         replaced(httpd, {victim})
     assert running.failures() == []
-    httpd.wait_log(rf"CGW0213.*worker pid {victim} .*{words}")
+    wait_obituary(httpd, f"worker pid {victim}", death)
     assert httpd.log().count("CGW0213") == 1
 
 

@@ -16,7 +16,7 @@ import pytest
 
 import private_httpd
 from harness.ctl import Ctl
-from harness.httpd import until
+from harness.httpd import killed_for_memory, until
 from harness.paths import PATIENCE, PYTHON
 
 HANDLERS = ("<Location /status>", "SetHandler cgateway-status", "</Location>",
@@ -142,8 +142,11 @@ def test_errors_and_ends_are_counted_by_cause(site, ctl):
     os.kill(site.workers("a.example")[0], 9)
     group = until(lambda: (g := ctl.group("a.example"))["last_end"] and g, "the end")
     assert group["total"]["errors"] == {"the application raised an exception": 1}
-    assert "signal 9" in group["last_end"]["cause"]
-    assert group["ends"][group["last_end"]["cause"]] == 1
+    cause = group["last_end"]["cause"]
+    # the supervisor cannot tell this kill from one of the kernel's at the same time
+    assert "signal 9" in cause or (
+        cause == "out of memory" and killed_for_memory() > site.killed_for_memory)
+    assert group["ends"][cause] == 1
     assert ctl("reload", "a.example").returncode == 0
     until(lambda: "reload or stop" in ctl.group("a.example")["ends"], "the reload")
 

@@ -9,13 +9,15 @@ import signal
 
 import pytest
 
+from harness.httpd import killed_for_memory
 from harness.kernel import memory_controller, short_of_memory
 from harness.paths import PRELOAD
 
+BY_KERNEL = "the kernel sent for want of memory"
 # name -> (signal, what the log says of it). Some of them tests/apps/faults.wsgi handles.
 OF_WORKERS = {
     "kill -9": (signal.SIGKILL, "signal 9 .*sent neither by this supervisor nor"),
-    "out of memory": (signal.SIGUSR2, "signal 9 .*the kernel sent for want of memory"),
+    "out of memory": (signal.SIGUSR2, f"signal 9 .*{BY_KERNEL}"),
     # a sanitizer has an end of its own
     "segmentation fault": (signal.SIGSEGV, "code " if PRELOAD else "signal 11 "),
     "abort": (signal.SIGABRT, "signal 6 "),
@@ -33,6 +35,18 @@ ATTACH, DETACH, GET_REGISTERS, SET_REGISTERS = 16, 17, 12, 13
 # struct user_regs_struct of x86_64: how many, and where some of them are
 REGISTERS, RAX, RDI, ORIGINAL, RIP = 27, 10, 14, 15, 16
 EXIT_GROUP, LENGTH_OF_SYSCALL = 231, 2
+
+
+def wait_obituary(httpd, who, death):
+    """What the log says of it. The supervisor takes a kill for the kernel's where that has
+    killed some other process within the last seconds, as tests that run meanwhile make it
+    do."""
+    words = OF_WORKERS[death][1]
+    if death == "kill -9":
+        words += f"|signal 9 .*{BY_KERNEL}"
+    said = httpd.wait_log(rf"CGW0213.*{who} .*({words})")[0]
+    if BY_KERNEL in said:
+        assert killed_for_memory() > httpd.killed_for_memory, "it has killed none"
 
 
 @contextlib.contextmanager

@@ -119,6 +119,7 @@ class Httpd:
         self.is_plain = False       # without mod_cgateway
         self.undisturbed = None     # the main log's length when it was first signalled
         self.ready_files = set(os.listdir("/dev/shm"))
+        self.killed_for_memory = killed_for_memory()
         for directory in ("logs", "apps", "modules"):
             self.mkdir(directory)
         private_httpd.copy_build(BUILD, self.root / "modules")
@@ -401,6 +402,14 @@ def with_sanitizer(text):
     return re.sub(r"^( *)(CGatewayApplication .*)$",
                   rf'\1\2\n\1CGatewayEnv LD_PRELOAD "{PRELOAD}"'
                   rf'\n\1CGatewayEnv ASAN_OPTIONS "{ASAN_OPTIONS}"', text, flags=re.M)
+
+
+def killed_for_memory():
+    """How many processes the kernel has killed for want of memory, of the whole machine:
+    it does not say which."""
+    with open("/proc/vmstat", encoding="ascii") as table:
+        return next((int(line.split()[1]) for line in table
+                     if line.startswith("oom_kill ")), 0)
 
 
 def new_shared_memory(known):
