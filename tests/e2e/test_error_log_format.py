@@ -11,7 +11,8 @@ def application(environ, start_response):
     start_response("200 OK", [])
     return [b"ok"]
 """
-HTTPDS = r"AH00489: .*? resuming normal operations"
+# of event, worker and prefork
+HTTPDS = r"AH00(?:489|292|163): .*? resuming normal operations"
 OURS = r"main\.example/\d+: starting -> ready \([^)]*\)"
 TIMES = [r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", r"[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d"]
 

@@ -247,7 +247,7 @@ def test_a_program_takes_the_lines(httpd, marks):
     httpd.wsgi(httpd.app("prints.wsgi", PRINTS),
                f'CGatewayErrorLog "|/bin/sed -u s/printed/PIPED/w{marks}/out"')
     # httpd's own words at a graceful restart with piped logs
-    httpd.expect_log("an error of", "AH00488")
+    httpd.expect_log("an error of", "long lost child came home")
     httpd.start()
     httpd.get("/x")
     until(lambda: (marks / "out").exists()
