@@ -16,8 +16,10 @@ import os
 import pathlib
 import random
 import statistics
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -45,7 +47,11 @@ class Server:
     def __init__(self, sites, with_gateway, lines):
         self.sites = sites
         self.with_gateway = with_gateway
-        self.httpd = Httpd()
+        # as /run is; ext4 takes the longer for a socket's file the more files have just
+        # been deleted, as by the round before
+        self.base = tempfile.mkdtemp(prefix="many", dir="/dev/shm")
+        os.chmod(self.base, 0o711)
+        self.httpd = Httpd(self.base)
         # as `make install` leaves it
         subprocess.run([PYTHON, "-m", "compileall", "-q", self.httpd.root / "modules"],
                        check=True)
@@ -113,6 +119,7 @@ class Server:
     def end(self):
         faults = self.httpd.check()
         self.httpd.remove()
+        shutil.rmtree(self.base)
         if faults:
             raise SystemExit("\n".join(faults))
 

@@ -117,6 +117,19 @@ class Sleepers:
                 # the moment is what this is about
                 time.sleep(max(0, chance.gauss(1, 0.02)))
 
+    def are_asleep(self):
+        return not any(self.httpd.group_processes(name) for name in self.names)
+
+    def held(self):
+        """Descriptors of the supervisor and of httpd's parent while all sleep."""
+        until(self.are_asleep, "all to sleep")
+        return [usage.open_files(pid)
+                for pid in (self.httpd.supervisor(), self.httpd.process.pid)]
+
+    def memory(self):
+        return [usage.resident(pid)
+                for pid in (self.httpd.supervisor(), self.httpd.process.pid)]
+
     def sleeps(self):
         return sum(self.httpd.log(name).count(": sleeps (") for name in self.names)
 
@@ -136,13 +149,20 @@ class Sleepers:
 
 
 def test_no_request_fails_or_runs_twice_while_groups_fall_asleep(httpd, marks):
-    """Among graceful restarts. In the soak a few thousand times."""
+    """Among graceful restarts. In the soak a few thousand times. Nothing of it stays."""
     sleepers = Sleepers(httpd, marks, groups=soak(16, 6))
     httpd.start()
+    for name in sleepers.names:
+        sleepers.ask(name, f"{name}-first", b"")
+    held, memory = sleepers.held(), sleepers.memory()
     sleeps = sleepers.soak(seconds=soak(400, 6))
+    until(lambda: sleepers.held() == held, "all descriptors to be closed")
+    grown = [now - then for then, now in zip(memory, sleepers.memory())]
     if SOAK:
         print(f"\n{len(sleepers.sent)} requests, {sleeps} times asleep, "
-              f"{len(sleepers.wrong)} wrong")
+              f"{len(sleepers.wrong)} wrong; descriptors {held}, memory {memory}, "
+              f"grown by {grown}")
+    assert max(grown) < 4 << 20
     assert sleepers.wrong == []
     assert sorted((marks / "ran").read_text().split()) == sorted(sleepers.sent)
 

@@ -26,6 +26,7 @@ class Outcome:
     host: str
     path: str
     fresh: bool             # on a connection of its own
+    late: float = 0.0       # of the latency: this client itself had no processor
     status: int = 0         # 0: none came
     error: str = ""         # see Connection.lost()
     body: bytes = b""
@@ -223,10 +224,11 @@ class OpenLoop:
             connection.transport.abort()
 
     def issue(self, number, intended):
+        late = time.monotonic() - intended
         host, path = self.targets[number % len(self.targets)]
         # evenly spread: the whole part of number * fresh grows at every fresh one
         fresh = int((number + 1) * self.fresh) > int(number * self.fresh)
-        outcome = Outcome(intended, 0.0, host, path, fresh)
+        outcome = Outcome(intended, 0.0, host, path, fresh, late)
         self.running += 1
         if self.idle and not fresh:
             self.idle.pop().send(outcome)
