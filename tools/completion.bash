@@ -23,9 +23,10 @@ _cgatewayctl() {
         restart) options+=' --now --no-wait --timeout' ;;
         stop) options+=' --now --timeout' ;;
         wait-ready) options+=' --timeout' ;;
-        stacks) options+=' --all' ;;
+        stacks) options+=' --all --timeout' ;;
         check) options+=' --request --timeout' ;;
-        top) options+=' --interval --count' ;;
+        top) options+=' --interval --count --timeout' ;;
+        status | requests | env | drain | undrain) options+=' --timeout' ;;
         esac
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
     elif [[ -z $command ]]; then

@@ -5,6 +5,7 @@ keeps the supervisor from its work."""
 import os
 import pathlib
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -97,6 +98,49 @@ def test_the_running_supervisor_is_found(httpd, ctl):
     run = subprocess.run([ctl.program, "status"], capture_output=True, text=True)
     # other tests may run others at the same time
     assert run.returncode == OK or str(httpd.root / "run") in run.stderr
+
+
+def test_a_stopped_supervisor_is_told_of_and_not_waited_for(httpd, ctl):
+    two_groups(httpd)
+    pid = httpd.supervisor()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        runs = [ctl("status"), ctl("reload", "a.example"), ctl("env", "a.example",
+                                                               "--timeout", "0.2")]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    for run in runs:
+        assert run.returncode == UNREACHABLE
+        assert f"the supervisor, pid {pid}, is stopped" in run.stderr
+        assert f"kill -CONT {pid}" in run.stderr
+
+
+# A supervisor that listens, and neither answers nor is stopped.
+SILENT = """\
+import socket
+import sys
+with socket.socket(socket.AF_UNIX) as listener:
+    listener.bind(sys.argv[1])
+    listener.listen()
+    print("listens", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_who_asks_chooses_how_long_a_silent_supervisor_may_take(httpd, ctl):
+    (httpd.root / "run").mkdir()
+    path = httpd.root / "run" / "control"
+    with subprocess.Popen([sys.executable, "-c", SILENT, path], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as silent:
+        silent.stdout.readline()
+        short, longer = (ctl("status", "--timeout", seconds) for seconds in ("0.2", "3.2"))
+        silent.stdin.close()
+    path.unlink()
+    path.parent.rmdir()
+    assert short.returncode == longer.returncode == TIMEOUT
+    assert "no answer within 0.2 s" in short.stderr
+    assert "has not answered" not in short.stderr
+    assert f"the supervisor, pid {silent.pid}, has not answered for 3 s" in longer.stderr
 
 
 # ---- who may ------------------------------------------------------------------------
