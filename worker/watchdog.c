@@ -2,7 +2,6 @@
 
 #include "watchdog.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -10,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +16,7 @@
 #include "cgw_clock.h"
 #include "cgw_control.h"
 #include "cgw_log.h"
+#include "tasks.h"
 
 /* It looks so often within the shortest time that it measures, but not more
  * often than TICK_MIN and not less often than TICK_MAX. */
@@ -26,6 +25,9 @@
 #define TICK_MAX_US 250000
 /* So long a request waits for the interpreter lock, or for half its time. */
 #define RETURN_US 1000000
+/* So much at least counts of the time in which the process has no processor, lest a
+ * deadlock on the busiest of machines be none. */
+#define STARVED_PART 16
 /* So long nothing runs before it sleeps. */
 #define CALM_US 1000000
 #define TEXT_SIZE (CGWW_STACK_MAX + 1024)
@@ -177,37 +179,15 @@ static void read_name(pid_t tid, char *name, size_t size)
     name[strcspn(name, "\n")] = '\0';
 }
 
-static void tell_thread(struct cgww_watchdog *w, pid_t tid)
+static void tell_thread(pid_t tid, void *baton)
 {
+    struct cgww_watchdog *w = baton;
     char name[32];
     size_t len = cgww_stack_take(&w->stack, tid, w->text, CGWW_STACK_MAX);
 
     if (len > 0) {
         read_name(tid, name, sizeof(name));
         tell(w->text, len, "thread %d (%s):\n", (int)tid, name);
-    }
-}
-
-/* Not by opendir(), which takes memory, too. */
-static void tell_all_threads(struct cgww_watchdog *w)
-{
-    _Alignas(struct dirent64) char entries[4096];
-    int tasks = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    long n = 0;
-
-    while (tasks >= 0
-           && (n = syscall(SYS_getdents64, tasks, entries, sizeof(entries))) > 0) {
-        for (long at = 0; at < n;) {
-            const struct dirent64 *d = (const struct dirent64 *)(entries + at);
-            pid_t tid = (pid_t)strtol(d->d_name, NULL, 10);
-            if (tid > 0 && tid != gettid()) {
-                tell_thread(w, tid);
-            }
-            at += d->d_reclen;
-        }
-    }
-    if (tasks >= 0) {
-        close(tasks);
     }
 }
 
@@ -235,7 +215,7 @@ static void report_deadlock(struct cgww_watchdog *w)
          "for %.1f s (CGatewayDeadlockTimeout); this process is replaced. One of these "
          "threads keeps it, in C code that waits or computes; Python stacks, innermost "
          "call first:", w->group, (double)w->unanswered_us / 1e6);
-    tell_all_threads(w);
+    cgww_tasks_each(tell_thread, w);
     give_up_requests(w);
     cgw_message_send(CGW_CONTROL_FD, CGW_MSG_DEADLOCKED, w->unanswered_us / 1000,
                      NULL, 0);
@@ -274,6 +254,20 @@ static bool has_worked(struct cgww_watchdog *w)
     return work != before;
 }
 
+/* The one that keeps the lock may be ready to go on, and have no processor: nobody
+ * knows which one that is. */
+static bool is_deadlocked(const struct cgww_watchdog *w)
+{
+    uint64_t delay;
+
+    if (w->unanswered_us < w->deadlock_us) {
+        return false;
+    }
+    delay = cgww_delay_most(&w->delay);
+    return w->unanswered_us >= w->deadlock_us + delay
+           || w->unanswered_us / STARVED_PART >= w->deadlock_us;
+}
+
 /* Asks a few times within the time that it may last. */
 static void look_at_lock(struct cgww_watchdog *w, uint64_t us)
 {
@@ -283,6 +277,7 @@ static void look_at_lock(struct cgww_watchdog *w, uint64_t us)
     if (!is_asking(w)) {
         w->quiet_us += us;
         if (w->quiet_us >= w->deadlock_us / LOOKS) {
+            cgww_delay_begin(&w->delay);
             atomic_fetch_add(&w->asked, 1);
             w->unanswered_us = 0;
             pthread_cond_signal(&w->question);
@@ -290,8 +285,12 @@ static void look_at_lock(struct cgww_watchdog *w, uint64_t us)
         return;
     }
     w->quiet_us = 0;
-    w->unanswered_us = has_worked(w) ? 0 : w->unanswered_us + us;
-    if (w->unanswered_us >= w->deadlock_us) {
+    w->unanswered_us += us;
+    if (has_worked(w)) {
+        w->unanswered_us = 0;
+        cgww_delay_begin(&w->delay);
+    }
+    if (is_deadlocked(w)) {
         report_deadlock(w);
     }
 }

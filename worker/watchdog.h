@@ -12,8 +12,8 @@
  * The supervisor replaces the process, which it tells with OVERDUE, DEADLOCKED.
  *
  * Time passes for it only while it runs itself: neither a process that was
- * stopped and continued nor a machine that stalls makes a request late. It
- * sleeps while nothing runs.
+ * stopped and continued nor a machine that stalls makes a request late; nor is
+ * a process deadlocked that has no processor. It sleeps while nothing runs.
  *
  * Knows nothing of Python.
  */
@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "connection.h"
+#include "delay.h"
 #include "stack.h"
 
 struct cgww_watched;
@@ -46,6 +47,7 @@ struct cgww_watchdog {
     _Atomic uint64_t asked, answered; /* questions */
     uint64_t unanswered_us, quiet_us; /* since it was asked, or answered */
     uint64_t work;              /* what it had done by then */
+    struct cgww_delay delay;    /* since then, too */
     bool reported;
 
     uint64_t calm_us;           /* since something ran */

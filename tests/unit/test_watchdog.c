@@ -7,12 +7,16 @@
 #include <stddef.h>
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -162,6 +166,75 @@ static void requests_that_only_come_are_none(void **state)
     }
 }
 
+#define SPINNERS 4
+#define LESS_THAN_THEY 10
+
+static atomic_int ends;
+
+/* Keeps the lock, and computes, on the one processor that it may use. */
+static void *compute(void *data)
+{
+    cpu_set_t one;
+
+    (void)data;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
+    setpriority(PRIO_PROCESS, (id_t)gettid(), LESS_THAN_THEY);
+    atomic_store(&ends, 1 + sched_getcpu());
+    while (atomic_load(&ends) >= 0) {
+    }
+    return NULL;
+}
+
+/* A process that wants that processor, too. */
+static pid_t spin(int processor)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(processor, &one);
+        sched_setaffinity(0, sizeof(one), &one);
+        alarm(60);
+        for (;;) {
+        }
+    }
+    return pid;
+}
+
+/* With a thirtieth of the processor it has computed for a small part of the time in
+ * which it would be a deadlock. */
+static void who_has_no_processor_is_not_deadlocked(void **state)
+{
+    pid_t spinners[SPINNERS];
+    pthread_t thread;
+    int processor;
+
+    (void)state;
+    atomic_store(&ends, 0);
+    assert_int_equal(pthread_create(&thread, NULL, compute, NULL), 0);
+    while (!(processor = atomic_load(&ends))) {
+        sched_yield();
+    }
+    for (int i = 0; i < SPINNERS; i++) {
+        spinners[i] = spin(processor - 1);
+    }
+    begin(0, CGW_SLOT_RUNNING);
+    for (int i = 0; i < ROUNDS; i++) {
+        pause_ms(ROUND_MS);
+        assert_false(has_told(MSG_DONTWAIT));
+    }
+    for (int i = 0; i < SPINNERS; i++) {
+        kill(spinners[i], SIGKILL);
+        waitpid(spinners[i], NULL, 0);
+    }
+    assert_true(has_told(0));
+    atomic_store(&ends, -1);
+    pthread_join(thread, NULL);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -170,6 +243,7 @@ int main(void)
         TEST(requests_that_end_are_a_sign_of_life),
         TEST(requests_that_begin_to_run_are_a_sign_of_life),
         TEST(requests_that_only_come_are_none),
+        TEST(who_has_no_processor_is_not_deadlocked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
