@@ -25,8 +25,12 @@ SITE = """\
 </VirtualHost>
 """
 APP = """\
-import os, pwd
+import os, pwd, time
 def application(environ, start_response):
+    if environ["QUERY_STRING"] == "wait":
+        open("/tmp/asked", "w").close()
+        while not os.path.exists("/tmp/go"):
+            time.sleep(0.1)
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"packaged " + pwd.getpwuid(os.geteuid()).pw_name.encode()]
 """
@@ -135,7 +139,8 @@ def test_install_serve_upgrade_and_purge(debian):
     debian.write("etc/apache2-site.conf", SITE.format(port=port))
     serve = f"""
         ask() {{ curl -sS --retry 20 --retry-connrefused --retry-delay 1 --fail \\
-            -H 'Host: shop.example.com' http://127.0.0.1:{port}/; echo; }}
+            -H 'Host: shop.example.com' "http://127.0.0.1:{port}/$1"; echo " $1"; }}
+        services_are() {{ printf '#!/bin/sh\\nexit %s\\n' $1 > /usr/sbin/policy-rc.d; }}
         end() {{ apachectl stop
             for try in $(seq 600); do
                 [ -e /run/apache2/apache2.pid ] || [ -e /run/apache2/cgateway ] || return 0
@@ -155,13 +160,19 @@ def test_install_serve_upgrade_and_purge(debian):
         apachectl start
         ask
         cgatewayctl status
+        ask '?wait' &
+        until [ -e /tmp/asked ]; do sleep 0.1; done
+        services_are 0      # controlled by packages
         {install} /next.deb
-        apachectl graceful
+        services_are 101
         ask
+        touch /tmp/go
+        wait
         dpkg-query -W -f '${{Version}}\\n' {NAME}
         end
         ls /run/apache2""")
-    assert out.count("packaged games") == 2, out
+    assert out.count("packaged games") == 3, out
+    assert "packaged games ?wait" in out, "it was in flight during the upgrade"
     assert "shop.example.com" in out and "0.1.0-2" in out
     assert "cgateway" not in out.rpartition("0.1.0-2")[2], "the runtime directory is gone"
 
