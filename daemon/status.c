@@ -69,8 +69,20 @@ static void put_generation(cgwd_json *json, const cgwd_generation *gen)
     cgwd_json_object_end(json);
 }
 
-static void put_failure(cgwd_json *json, const cgwd_failure *failure)
+/* Whether what came after the failure could be started; where nothing runs, what came
+ * last is as good as known to be well. */
+static int is_repaired(const cgwd_group *group)
 {
+    const cgwd_generation *gen = cgwd_group_serving(group);
+    unsigned reached = gen ? gen->number : group->generations ? 0 : group->last_number;
+
+    return reached > group->failure->generation;
+}
+
+static void put_failure(cgwd_json *json, const cgwd_group *group)
+{
+    const cgwd_failure *failure = group->failure;
+
     if (!failure) {
         cgwd_json_null(json, "last_failure");
         return;
@@ -78,6 +90,7 @@ static void put_failure(cgwd_json *json, const cgwd_failure *failure)
     cgwd_json_object(json, "last_failure");
     cgwd_json_number(json, "generation", failure->generation);
     cgwd_json_number(json, "time", failure->time);
+    cgwd_json_bool(json, "repaired", is_repaired(group));
     cgwd_json_string(json, "reason", failure->reason);
     cgwd_json_string(json, "output", failure->output);
     cgwd_json_object_end(json);
@@ -112,7 +125,7 @@ void cgwd_status_group(cgwd_json *json, cgwd_group *group)
     }
     cgwd_json_bool(json, "ready", cgwd_group_is_ready(group));
     put_spec(json, group->spec);
-    put_failure(json, group->failure);
+    put_failure(json, group);
     cgwd_activity_group(json, group);
     cgwd_activity_requests(json, group);
     cgwd_json_array(json, "generations");

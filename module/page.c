@@ -324,7 +324,7 @@ static void put_last_end(request_rec *r, const cgwm_json *end)
 static void put_failure(request_rec *r, const cgwm_json *g)
 {
     const cgwm_json *failure = cgwm_json_get(g, "last_failure");
-    int grave = strcmp(cgwm_json_text_of(g, "state"), "serving") != 0;
+    int grave = !cgwm_json_is_true(cgwm_json_get(failure, "repaired"));
 
     if (!failure || failure->type != CGWM_JSON_OBJECT) {
         return;

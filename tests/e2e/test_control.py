@@ -3,6 +3,7 @@
 keeps the supervisor from its work."""
 
 import os
+import re
 import pathlib
 import select
 import signal
@@ -79,6 +80,30 @@ def test_status_shows_why_a_group_does_not_start(httpd, ctl):
     assert "ValueError: no such database" in text
     assert "\x1b" not in text, "the application controls the terminal"
     assert "importing the application failed" in ctl("status").stdout
+
+
+def test_status_tells_a_failed_deploy_that_lasts_from_one_that_is_over(httpd, ctl):
+    """The overview says that old code serves; once newer code does, the traceback of
+    the failure is not among what an administrator looks at for something else."""
+    httpd.wsgi("info.wsgi")
+    httpd.expect_log(r"CGW0221", r"CGW0230", r"CGW0411", r"\] a\.example: ")
+    httpd.start()
+    until(lambda: ctl.group("a.example")["state"] == "serving", "the group to serve")
+    httpd.app("info.wsgi", "raise ValueError('no such database')\n")
+    ctl("reload", "a.example")
+    until(lambda: ctl.group("a.example")["last_failure"], "the failure")
+    overview, detail = ctl("status").stdout, ctl("status", "a.example").stdout
+    assert "serving  1 " in overview
+    assert re.search(r"could not be started \d+ s ago; the former one serves on: importing "
+                     "the application failed", overview)
+    assert "ValueError: no such database" in detail
+    assert re.search(r"last words: CGW0411: .* was not loaded", detail)
+    httpd.app("info.wsgi")
+    until(lambda: ctl.group("a.example")["generation"] not in (None, 1), "the repair")
+    overview, detail = ctl("status").stdout, ctl("status", "a.example").stdout
+    assert "could not be started" not in overview
+    assert re.search(r"could not be started \d+ s ago; a later one could: ", detail)
+    assert "Traceback" not in detail
 
 
 def test_exit_codes(httpd, ctl):
