@@ -263,6 +263,10 @@ _Noreturn static void child(const cgwd_spawn *spawn, const struct plan *plan)
     enter_directory(spec);
     confine(spec, ruleset);
     execve(plan->argv[0], plan->argv, plan->envp);
+    if (errno == EAGAIN) {  /* becoming the user did not fail for it: see execve(2) */
+        give_up("the limit on processes (CGatewayLimit nproc), which counts every "
+                "process and thread of user", spec->user);
+    }
     give_up("CGatewayPython", plan->argv[0]);
 }
 

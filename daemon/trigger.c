@@ -101,8 +101,8 @@ static void add(cgwd_trigger *trigger, const cgw_spec *spec, int dir,
     if (err && err != EACCES) { /* of a parent directory, not the user's own */
         cgwd_log(group->log, CGWD_WARN, CGW_LOGNO(0290)
                  "%s: cannot watch %s for changes: %s; reload by hand after a "
-                 "deploy. fs.inotify.max_user_watches may be too low",
-                 group->name, name, strerror(err));
+                 "deploy%s", group->name, name, strerror(err), err == ENOSPC
+                 ? ", or raise fs.inotify.max_user_watches, which is used up" : "");
     }
 }
 

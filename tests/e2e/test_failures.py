@@ -146,6 +146,16 @@ def test_an_import_failure_is_a_503_and_a_traceback(httpd, source, words):
     assert httpd.get("/ok").status == 200, "the other site is not touched"
 
 
+def test_a_file_that_hides_a_package_of_its_name_is_told_of(httpd):
+    """As flask.py does for an application that uses Flask."""
+    app = httpd.app("wsgiref.py", "import wsgiref.simple_server\n")
+    import_failed_on_purpose(httpd, "a.example")
+    httpd.wsgi(app)
+    httpd.start()
+    assert httpd.get("/").status == 503
+    httpd.wait_log(rf"CGW0411: .*module 'wsgiref' is {app}, which is no package.*rename")
+
+
 def test_a_repaired_application_serves_without_a_restart(httpd):
     app = httpd.app("broken.wsgi", "raise RuntimeError('not yet')\n")
     httpd.wsgi(app)

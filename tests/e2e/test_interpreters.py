@@ -4,6 +4,8 @@ one httpd."""
 
 import concurrent.futures
 import os
+import re
+import subprocess
 
 import pytest
 
@@ -100,6 +102,20 @@ def test_a_debug_build_serves_beside_the_system_s(httpd):
             assert httpd.get("/several", host=host).text == "one two three\n"
         body = b"line\n" * 1000
         assert httpd.request("/input_read", "POST", body, host=host).body == body
+
+
+def test_an_environment_that_another_python_made_is_told_of(httpd):
+    """As an upgrade of the system leaves them: its packages are where nobody looks."""
+    subprocess.run([PYTHON, "-m", "venv", "--without-pip", httpd.root / "venv"], check=True)
+    settings = httpd.root / "venv" / "pyvenv.cfg"
+    settings.write_text(re.sub(r"(?m)^version.*", "version = 3.8.1", settings.read_text()))
+    httpd.expect_log(r"\] a\.example: ", "CGW0121", "CGW02[23]1")
+    httpd.wsgi(httpd.app("app.wsgi", "import no_such_package\n"),
+               f'CGatewayPython "{httpd.root}/venv"')
+    httpd.start()
+    assert httpd.get("/").status == 503
+    httpd.wait_log(r"CGW0411: .*'no_such_package'.*/venv was made by Python 3\.8 and is run "
+                   r"by Python 3\.\d+, .*make it anew")
 
 
 def test_what_is_no_python_is_a_503_that_says_so(httpd):

@@ -130,6 +130,17 @@ def test_a_limit_that_allows_too_few_threads_is_named(httpd, site, preload):
     httpd.wait_log("CGW0213.*Last words: CGW0416")
 
 
+def test_a_limit_that_the_user_s_other_processes_use_up_is_named(httpd, site, as_root):
+    """The kernel fails execve() for it, with a word that says nothing of the kind."""
+    httpd.expect_log(r"\] b\.example: ", "CGW02[123]", "CGW0121")
+    httpd.vhost("b.example", f'CGatewayApplication "{httpd.app("info.wsgi")}"',
+                "CGatewayUser games", "CGatewayStart demand", "CGatewayLimit nproc 1")
+    site("CGatewayUser games")
+    until(lambda: len(httpd.workers("a.example")) == 2, "processes of that user")
+    assert httpd.get("/", host="b.example").status == 503
+    httpd.wait_log(r"cannot start: .*CGatewayLimit nproc.* of user games: ", "b.example")
+
+
 # ---- refused where it cannot be done ---------------------------------------------------
 
 def refused(httpd, *lines):

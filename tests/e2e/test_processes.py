@@ -241,6 +241,7 @@ def test_preload_says_who_imports(httpd, site, preload, leave, importers):
         httpd.wait_log(said)
     for log_id in ("CGW0412", "CGW0450"):
         assert httpd.log().count(f"{log_id}: ") == (log_id == said)
+    assert "cgateway:error" not in httpd.log(), "nothing has failed"
 
 
 def test_forked_workers_do_not_share_random_numbers(httpd, site):

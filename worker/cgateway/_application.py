@@ -82,6 +82,47 @@ def _covers(missing, wanted):
     return bool(missing) and (wanted + ".").startswith(missing + ".")
 
 
+def _made_by():
+    """The version of the Python that made this virtual environment, as (3, 11), as
+    venv (version), virtualenv and uv (version_info) note it; None where there is none."""
+    if sys.prefix == sys.base_prefix:
+        return None
+    try:
+        with open(os.path.join(sys.prefix, "pyvenv.cfg"), encoding="utf-8") as file:
+            found = re.search(r"(?m)^version(?:_info)?\s*=\s*(\d+)\.(\d+)", file.read())
+    except (OSError, ValueError):
+        return None
+    return found and (int(found[1]), int(found[2]))
+
+
+def _single_file(name):
+    """The file that Python finds under the name of a module that is no package."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except Exception:
+        return None     # a finder of the application's own
+    is_single = spec is not None and spec.submodule_search_locations is None
+    return spec.origin if is_single else None
+
+
+def _remedy_not_installed(name):
+    package = name.partition(".")[0]
+    hidden_by = _single_file(package) if package != name else None
+    if hidden_by:
+        return ("module %r is %s, which is no package, so that %r is not found; "
+                "rename that file where it hides a package"
+                % (package, hidden_by, name))
+    made_by = _made_by()
+    if made_by and made_by != sys.version_info[:2]:
+        return ("the application needs module %r; the virtual environment %s was "
+                "made by Python %d.%d and is run by Python %d.%d, which does not look "
+                "at what is installed there: make it anew"
+                % (name, sys.prefix, *made_by, *sys.version_info[:2]))
+    return ("the application needs module %r, which %s does not have; install "
+            "it there, name the right environment with CGatewayPython, or add "
+            "its directory to CGatewayPath" % (name, sys.executable))
+
+
 def _remedy_not_found(error, target):
     settings = os.environ.get("DJANGO_SETTINGS_MODULE", "")
     if _covers(error.name, target):
@@ -94,9 +135,7 @@ def _remedy_not_found(error, target):
         return ("module %r of the settings %r was not found; correct "
                 "CGatewaySettings, or add the directory that holds it to "
                 "CGatewayPath" % (error.name, settings))
-    return ("the application needs module %r, which %s does not have; install "
-            "it there, name the right environment with CGatewayPython, or add "
-            "its directory to CGatewayPath" % (error.name, sys.executable))
+    return _remedy_not_installed(str(error.name))
 
 
 def _remedy_script(error, path):

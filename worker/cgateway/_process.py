@@ -147,11 +147,12 @@ def _tell_failure(settings, failure):
     if cause is not None:
         _report.tell(_report.describe(type(cause), cause, cause.__traceback__)
                      .decode())
-    _report.tell("CGW0411: group %r: the application %r was not loaded: %s"
-                 % (settings.group, settings.application, failure.remedy))
+    # The message is last: it is what the process is remembered by (its last words).
     _report.tell("pid %d, Python %s (%s), sys.path: %s"
                  % (os.getpid(), sys.version.split()[0], sys.executable,
                     ", ".join(map(str, sys.path))))
+    _report.tell("CGW0411: group %r: the application %r was not loaded: %s"
+                 % (settings.group, settings.application, failure.remedy))
 
 
 def _load(settings):
@@ -261,13 +262,13 @@ def forkable(settings):
         return False
     found = "; ".join(_lasting_leftovers())
     if found and settings.preload == "on":
-        _report.tell(
+        _report.warn(
             "CGW0450: group %r: importing the application left behind %s. It is "
             "forked all the same, since CGatewayPreload is on: the workers do "
             "not have such threads, and share such sockets"
             % (settings.group, found))
     elif found:
-        _report.tell(
+        _report.warn(
             "CGW0412: group %r: importing the application left behind %s. So "
             "each worker imports it by itself, which takes longer and more "
             "memory; start threads and connections at the first request "

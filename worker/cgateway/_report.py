@@ -68,3 +68,9 @@ def tell(text):
         sys.stderr.flush()
     except Exception:
         os.write(2, text.encode("utf-8", "backslashreplace"))
+
+
+def warn(text):
+    """A line to stderr, as tell(); nothing has failed. The supervisor takes the
+    level from the line's beginning."""
+    tell("<4>" + text)
