@@ -67,6 +67,13 @@ const cgwd_generation *cgwd_group_serving(const cgwd_group *group)
     return g;
 }
 
+int cgwd_group_is_starting(const cgwd_group *group)
+{
+    return group->generations
+           && (group->generations->state == CGWD_GENERATION_STARTING
+               || group->generations->state == CGWD_GENERATION_WAITING);
+}
+
 int cgwd_group_is_ready(const cgwd_group *group)
 {
     return (cgwd_group_serving(group) || group->demand.asleep)
@@ -78,7 +85,7 @@ static void start(cgwd_group *group)
 {
     struct cgw_totals totals;
 
-    group->restarting = 0;
+    group->restarting = group->again = 0;
     if (!group->retiring) { /* its end stays set */
         cgwd_timer_clear(group->sup->loop, &group->retry);
     }
@@ -119,6 +126,29 @@ static void begin(cgwd_group *group)
     }
 }
 
+static void handle_again(cgwd_timer *timer)
+{
+    cgwd_group *group = timer->owner;
+
+    cgwd_log(group->log, CGWD_NOTICE, "%s: reload: httpd was told to restart "
+             "gracefully while the former start was under way", group->name);
+    start(group);
+}
+
+/* A start has come to its end, whatever it was. */
+static void start_has_ended(cgwd_group *group)
+{
+    int again = group->again;
+
+    group->given_up = group->again = 0;
+    if (again && has_serving(group) && !group->retiring && !group->stopped
+        && !group->restarting && !group->sup->ending) {
+        /* in the next turn: the caller has the generation in its hands */
+        group->retry.handle = handle_again;
+        cgwd_timer_set(group->sup->loop, &group->retry, 0);
+    }
+}
+
 void cgwd_group_serves(cgwd_group *group, cgwd_generation *gen)
 {
     cgwd_generation *next;
@@ -130,6 +160,9 @@ void cgwd_group_serves(cgwd_group *group, cgwd_generation *gen)
         cgwd_generation_drain(g, "a newer one serves");
     }
     cgwd_demand_serves(&group->demand);
+    if (gen == group->generations) {
+        start_has_ended(group);
+    }
 }
 
 static void record_failure(cgwd_group *group, const cgwd_generation *gen,
@@ -165,8 +198,10 @@ void cgwd_group_start_failed(cgwd_group *group, cgwd_generation *gen,
         cgwd_log(group->log, CGWD_WARN, CGW_LOGNO(0230)
                  "%s: the former generation goes on serving; repair the "
                  "application and reload", group->name);
+        start_has_ended(group);
         return;
     }
+    start_has_ended(group);
     delay = cgwd_backoff_next(&group->backoff, cgwd_now());
     if (delay == 0) {
         delay = cgwd_backoff_next(&group->backoff, cgwd_now());
@@ -268,9 +303,11 @@ void cgwd_group_create(cgwd_supervisor *sup, apr_pool_t *spec_pool,
     begin(group);
 }
 
-static void abandon_unfinished(cgwd_group *group, int all)
+/* How many were. */
+static int abandon_unfinished(cgwd_group *group, int all)
 {
     cgwd_generation *next;
+    int abandoned = 0;
 
     for (cgwd_generation *g = group->generations; g; g = next) {
         next = g->next;
@@ -278,8 +315,22 @@ static void abandon_unfinished(cgwd_group *group, int all)
             || g->state == CGWD_GENERATION_WAITING) {
             cgwd_generation_abandon(g, all ? "httpd restarts"
                                            : "a newer configuration");
+            abandoned++;
         }
     }
+    return abandoned;
+}
+
+/* Not each graceful restart gives up the start that is under way: where they come faster
+ * than the application imports, none would ever serve. */
+static void reload_gracefully(cgwd_group *group, int changed)
+{
+    if (!changed && group->given_up && cgwd_group_is_starting(group)) {
+        group->again = 1;
+        return;
+    }
+    group->given_up = abandon_unfinished(group, 0) > 0;
+    start(group);
 }
 
 /* httpd's parent binds anew where somebody removed the socket's file. */
@@ -337,20 +388,12 @@ void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
     }
     else if (changed || moved || was_retiring || spec->reload_on_graceful
              || !has_serving(group)) {
-        abandon_unfinished(group, 0);
-        start(group);
+        reload_gracefully(group, changed || moved || was_retiring);
     }
     else {
         cgwd_demand_serves(&group->demand);
     }
     cgwd_group_set_refusing(group, refusing && !restart && !has_serving(group));
-}
-
-int cgwd_group_is_starting(const cgwd_group *group)
-{
-    return group->generations
-           && (group->generations->state == CGWD_GENERATION_STARTING
-               || group->generations->state == CGWD_GENERATION_WAITING);
 }
 
 void cgwd_group_reload(cgwd_group *group, const char *why)

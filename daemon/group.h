@@ -59,6 +59,8 @@ typedef struct cgwd_group {
                                    socket */
     int stopped;                /* by an administrator: nothing starts */
     int restarting;             /* a generation starts once all have gone */
+    int given_up;               /* the last start, for a graceful restart */
+    int again;                  /* one more start, once the present one has ended */
     int unready;                /* told to say so: load balancers shall leave */
     int seen;                   /* in the configuration being applied */
 } cgwd_group;

@@ -70,6 +70,36 @@ def test_a_watched_file_that_does_not_come_to_rest(httpd):
     assert 1 <= httpd.log().count("version.wsgi has changed") <= last
 
 
+LONG_IMPORT = """\
+import os, time
+while not os.path.exists({go!r}):
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("before", ["nothing", "a version"])
+def test_gracefuls_that_come_faster_than_the_application_imports(httpd, before):
+    """Where each gave up the start of the one before, none would ever serve; and the last
+    one is a reload of its own, since code may have changed behind the start's back."""
+    go = str(httpd.root / "go")
+    new = LONG_IMPORT.format(go=go) + APP.format(version=2, seconds=0)
+    httpd.wsgi(version(httpd, 1), "CGatewayWatch Off")
+    if before == "nothing":
+        httpd.app("version.wsgi", new)
+    httpd.start()
+    if before != "nothing":
+        stays(httpd, 1)
+        httpd.app("version.wsgi", new)
+    until(lambda: "waiting -> starting" in httpd.log(), "the first start")
+    for _ in range(4):
+        httpd.graceful()
+    assert httpd.log().count("failed (a newer configuration)") == 1
+    httpd.write("go", "")
+    httpd.wait_log("reload: httpd was told to restart gracefully while")
+    stays(httpd, 2)
+    assert Ctl(httpd).group("a.example")["generation"] == (3 if before == "nothing" else 4)
+
+
 def test_gracefuls_that_wait_for_nothing(httpd):
     """Each is sent as soon as the one before is written; httpd may take several as one.
     The application imports meanwhile."""
