@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import subprocess
 
 import pytest
 
@@ -115,6 +116,44 @@ def test_a_switched_symbolic_link_deploys(httpd):
     settles(httpd, "22")
     module(httpd, "333", "releases/2/shop")
     settles(httpd, "333")
+
+
+LATE = """\
+import os, sys
+sys.path.insert(0, os.path.dirname(__file__) + "/more")    # as many .wsgi files do
+{broken}
+def application(environ, start_response):
+    import late_module, late_package, late_more
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [late_module.V + late_package.V + late_more.V]
+"""
+
+
+@pytest.mark.parametrize("application", ["app", "file"])
+def test_old_code_imports_late_what_its_own_release_has(httpd, application):
+    """Else a release that does not load is loaded after all, module by module."""
+    environment = httpd.root / "releases/1/venv"
+    subprocess.run([PYTHON, "-m", "venv", "--without-pip", environment], check=True)
+    shutil.copytree(environment, httpd.root / "releases/2/venv", symlinks=True)
+    for number, broken in ("1", ""), ("2", "def f(:"):
+        release = httpd.root / "releases" / number
+        packages = next(release.glob("venv/lib/*/site-packages")).relative_to(httpd.root)
+        httpd.write(f"releases/{number}/app.py", LATE.format(broken=broken))
+        for name in ("late_module.py", "more/late_more.py"):
+            httpd.write(f"releases/{number}/{name}", f"V = b'{number}'\n")
+        httpd.write(f"{packages}/late_package.py", f"V = b'{number}'\n")
+    current = httpd.root / "current"
+    current.symlink_to("releases/1")
+    httpd.vhost("a.example", f'CGatewayPath "{current}"', f'CGatewayPython "{current}/venv"',
+                f'CGatewayApplication {application if application == "app" else current}'
+                + ("/app.py" if application == "file" else ""))
+    broken_on_purpose(httpd)
+    httpd.start()
+    until(lambda: len(httpd.workers("a.example")) == 2, "the first release")
+    (httpd.root / "new").symlink_to("releases/2")
+    (httpd.root / "new").rename(current)
+    httpd.wait_log("CGW0230")
+    assert {httpd.get().text for _ in range(10)} == {"111"}
 
 
 def test_a_replaced_directory_deploys(httpd):

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 
-from cgateway import _watch
+from cgateway import _path, _watch
 
 START_IMPORT, START_CALLABLE = 1, 2
 DEFAULT_CALLABLE = "application"
@@ -65,6 +65,7 @@ def script_module_name(path):
 
 def _import_script(path):
     name = script_module_name(path)
+    path = _path.staying(path)
     loader = _ScriptLoader(name, path)
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     module = importlib.util.module_from_spec(spec)

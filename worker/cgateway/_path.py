@@ -23,3 +23,16 @@ def put_in_front(entries):
             front += [path for path in sys.path if path not in known]
     front = list(dict.fromkeys(front))
     sys.path[:] = front + [path for path in before if path not in front]
+
+
+def stay():
+    """Follow the links in sys.path now: where one of them is switched to another release,
+    what this process has still to import is that of the release which it began with."""
+    sys.path[:] = dict.fromkeys(os.path.realpath(entry) if os.path.isabs(entry) else entry
+                                for entry in sys.path)
+
+
+def staying(path):
+    """The same for a file; its own name may be a link to elsewhere."""
+    directory, name = os.path.split(path)
+    return os.path.join(os.path.realpath(directory), name)

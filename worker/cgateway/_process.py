@@ -128,6 +128,7 @@ def _ask_to_watch(settings):
     last = {way[-1] for way in ways if way}
     steps = list(dict.fromkeys(step for way in ways for step in way))
     if not steps:
+        _path.stay()
         return True
     try:
         for step in steps[:WATCH_MOST]:
@@ -137,6 +138,7 @@ def _ask_to_watch(settings):
         return False
     message = _cgateway.receive(CONTROL_FD)
     importlib.invalidate_caches()   # of directories that were looked through
+    _path.stay()
     return message is not None and message[0] == _cgateway.LOAD
 
 
