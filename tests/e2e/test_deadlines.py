@@ -8,6 +8,7 @@ import fcntl
 import math
 import os
 import re
+import select
 import signal
 import subprocess
 import time
@@ -342,6 +343,40 @@ def test_other_streams_of_an_http2_connection_go_on(httpd, site, marks):
         assert not steady.is_over
         (marks / "release").touch()
         assert client.finish(steady).ended
+
+
+@pytest.mark.skipif(MPM == "prefork", reason="mod_http2 needs threads")
+def test_a_stream_that_goes_on_sending_its_body_gets_the_answer(httpd, site, marks):
+    """It never pauses."""
+    httpd.load("http2")
+    site("Protocols h2c http/1.1", *limit("stuck_in_sleep", "1s"), "CGatewayBodyBuffer 0")
+    with Http2(httpd.port) as client:
+        stream = client.ask("/stuck_in_sleep", "POST", body="")
+
+        def has_ended():
+            client.send_body(stream, b"b" * 100, end=False)
+            if select.select([client.socket], [], [], 0)[0]:
+                client.receive()
+            return stream.is_over
+        until(has_ended, "the answer")
+        assert stream.head[":status"] == "504" and b"</html>" in stream.body
+        assert stream.ended
+    (marks / "release").touch()
+
+
+@pytest.mark.skipif(MPM == "prefork", reason="mod_http2 needs threads")
+def test_a_curl_that_goes_on_sending_its_body_over_http2_gets_the_answer(
+        httpd, site, marks):
+    """Before it has sent all, and as an answer, not as a reset."""
+    httpd.load("http2")
+    site("Protocols h2c http/1.1", *limit("stuck_in_sleep", "1s"), "CGatewayBodyBuffer 0")
+    body = httpd.write("body", "b" * 10_000_000)
+    done = httpd.curl("/stuck_in_sleep", "--http2-prior-knowledge", "--limit-rate", "100k",
+                      "-X", "POST", "-T", body, "-w", "%{http_code} %{size_upload}")
+    assert done.returncode == 0, done.stderr
+    status, sent = done.stdout.split(b"</html>")[1].split()
+    assert status == b"504" and int(sent) < 10_000_000
+    (marks / "release").touch()
 
 
 @pytest.mark.parametrize("path", ["streamed", "steady"])
