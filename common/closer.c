@@ -110,12 +110,23 @@ void cgw_close_passed(int fd)
 
 /* ---- sockets ------------------------------------------------------------ */
 
+/* Where the sender's credentials come (SO_PASSCRED), they come first and need it. There
+ * must be no more: descriptors would be received. */
+static size_t room_for_credentials(int fd)
+{
+    int comes = 0;
+    socklen_t size = sizeof(comes);
+
+    getsockopt(fd, SOL_SOCKET, SO_PASSCRED, &comes, &size);
+    return comes ? CMSG_SPACE(sizeof(struct ucred)) : 0;
+}
+
 ssize_t cgw_receive_bytes(int fd, void *bytes, size_t size)
 {
     char credentials[CMSG_SPACE(sizeof(struct ucred))];
     struct iovec iov = {.iov_base = bytes, .iov_len = size};
     struct msghdr hdr = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = credentials,
-                         .msg_controllen = sizeof(credentials)};
+                         .msg_controllen = room_for_credentials(fd)};
     ssize_t n = recvmsg(fd, &hdr, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
     if (n >= 0 && hdr.msg_flags & MSG_CTRUNC) {
@@ -126,7 +137,7 @@ ssize_t cgw_receive_bytes(int fd, void *bytes, size_t size)
     return n < 0 ? n : recv(fd, bytes, (size_t)n, MSG_DONTWAIT);
 }
 
-/* Takes what has no descriptors with it; 1 where something has. */
+/* Takes what has no descriptors with it; 1 where something has, or may have. */
 static int drain(int fd)
 {
     char bytes[4096];
@@ -138,7 +149,7 @@ static int drain(int fd)
     for (int i = 0; i < QUEUED_MAX && (n > 0 || (n == 0 && type != SOCK_STREAM)); i++) {
         n = cgw_receive_bytes(fd, bytes, sizeof(bytes));
     }
-    return n < 0 && errno == EBADMSG;
+    return n > 0 || (n < 0 && errno == EBADMSG);
 }
 
 void cgw_close_socket(int fd)

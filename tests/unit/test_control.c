@@ -239,6 +239,46 @@ static void no_room_for_descriptors_is_told_apart(void **state)
     setrlimit(RLIMIT_NOFILE, &former);
 }
 
+/* With the sender's credentials, and without. */
+static void bytes_are_received_without_the_descriptors_that_come_along(void **state)
+{
+    char bytes[8];
+    int fd = 0;
+
+    (void)state;
+    for (int credentials = 0; credentials <= 1; credentials++) {
+        int before = count_open();
+        setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &credentials, sizeof(credentials));
+        assert_int_equal(send(pair[0], "abc", 3, 0), 3);
+        assert_int_equal(cgw_receive_bytes(pair[1], bytes, sizeof(bytes)), 3);
+        assert_memory_equal(bytes, "abc", 3);
+        assert_int_equal(cgw_message_send(pair[0], CGW_MSG_STACKS, 0, &fd, 1), 0);
+        assert_int_equal(cgw_receive_bytes(pair[1], bytes, sizeof(bytes)), -1);
+        assert_int_equal(errno, EBADMSG);
+        assert_int_equal(count_open(), before);
+        assert_true(recv(pair[1], bytes, sizeof(bytes), 0) > 0);
+    }
+}
+
+/* More than anybody takes the time to look through. It would wait for an hour. */
+static void a_socket_with_very_much_in_it_is_closed_without_waiting(void **state)
+{
+    static const char bytes[8192];
+    int size = 16 << 20;
+
+    close_pair(state);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    if (setsockopt(pair[0], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0) {
+        skip();
+    }
+    for (int i = 0; i < 400; i++) {
+        assert_int_equal(send(pair[0], bytes, sizeof(bytes), 0), sizeof(bytes));
+    }
+    pass(1, 0);
+    cgw_close_socket(pair[1]);
+    pair[1] = dup(pair[0]); /* for the teardown */
+}
+
 static void empty_queue_and_end_of_file_are_told_apart(void **state)
 {
     struct cgw_message msg;
@@ -261,6 +301,8 @@ int main(void)
         T(text_with_a_nul_or_too_long_is_refused),
         T(nobody_has_the_receiver_wait_for_closing),
         T(no_room_for_descriptors_is_told_apart),
+        T(bytes_are_received_without_the_descriptors_that_come_along),
+        T(a_socket_with_very_much_in_it_is_closed_without_waiting),
         T(empty_queue_and_end_of_file_are_told_apart),
 #undef T
     };
