@@ -358,6 +358,7 @@ void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
     int changed = strcmp(group->digest, cgw_spec_digest(spec, spec_pool)) != 0;
     int moved = !is_same_socket(group->listener, listener);
     int was_retiring = group->retiring;
+    int former = group->listener;
     const char *cgroup = group->spec->cgroup_dir
                              ? apr_pstrdup(spec_pool, group->spec->cgroup_dir) : NULL;
 
@@ -366,8 +367,8 @@ void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
     flush_outputs(group);
     close(group->log->fd);
     apr_pool_destroy(group->spec_pool);
-    close(group->listener);
     take_config(group, spec_pool, spec, listener, log);
+    close(former); /* now that the queue has left it: httpd keeps the socket open */
     cgwd_cgroup_leave(group->sup, cgroup);
     group->seen = 1;
     group->retiring = 0;

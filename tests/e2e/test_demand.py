@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import os
+import pathlib
 import random
 import signal
 import socket
@@ -210,6 +211,22 @@ def test_graceful_and_restart_leave_a_sleeper_asleep(httpd, site):
     httpd.restart()
     until(lambda: httpd.group_processes("a.example") == [], "the processes to end")
     assert httpd.get().status == 200
+
+
+def watched(httpd):
+    """How much the supervisor's loop waits for."""
+    directory = pathlib.Path(f"/proc/{httpd.supervisor()}/fdinfo")
+    return sum(path.read_text().count("\ntfd:") for path in directory.iterdir())
+
+
+def test_a_sleeper_s_socket_is_waited_for_once_after_graceful(httpd, site):
+    """Not at the descriptor of the configuration before, too: it is the same socket, and
+    the supervisor would have run in circles until the first worker accepts."""
+    site("CGatewayStart demand")
+    before = watched(httpd)
+    for _ in range(2):
+        httpd.graceful()
+        until(lambda: watched(httpd) == before, f"{before} again")
 
 
 def test_a_sleeper_is_told_that_it_has_to_start(httpd, site, marks):
