@@ -329,6 +329,10 @@ int cgwd_process_introduce(cgwd_process *proc, pid_t pid)
         cgwd_process_reaped(sup, pid, status);
         return ESRCH;
     }
+    proc->killed = 0; /* as it may have seemed, or could not be yet */
+    if (proc->generation->state == CGWD_GENERATION_FAILED) {
+        cgwd_process_kill(proc);
+    }
     return 0;
 }
 
