@@ -53,7 +53,8 @@ static const char *failure_name(uint64_t failure)
 }
 
 /* It says what to watch before it loads the application. */
-static void take_wish(cgwd_process *proc, const struct cgw_message *msg, int dir)
+static void take_wish(cgwd_process *proc, const struct cgw_message *msg,
+                      const cgwd_passed *dir)
 {
     cgwd_generation *gen = proc->generation;
 
@@ -80,12 +81,12 @@ static int refers_to_output(const struct cgw_message *msg)
 }
 
 static void take_message(cgwd_process *proc, const struct cgw_message *msg,
-                         const int *fds)
+                         const cgwd_passed *passed)
 {
     cgwd_generation *gen = proc->generation;
 
     if (msg->type == CGW_MSG_STACKS) {
-        if (!cgwd_stacks_take(proc, fds[0])) {
+        if (!cgwd_stacks_take(proc, passed)) {
             distrust(proc, "passed something else than the pipe of its stacks");
         }
         return;
@@ -107,7 +108,7 @@ static void take_message(cgwd_process *proc, const struct cgw_message *msg,
         cgwd_output_catch_up(proc);
     }
     if (msg->type == CGW_MSG_WATCH && proc->state == CGWD_PROCESS_STARTING) {
-        take_wish(proc, msg, fds[0]);
+        take_wish(proc, msg, passed);
     }
     else if (msg->type == CGW_MSG_READY && proc->state == CGWD_PROCESS_STARTING) {
         gen->python = (uint32_t)(msg->arg >> CGW_READY_PYTHON_SHIFT);
@@ -158,7 +159,7 @@ static void reject_stranger(cgwd_process *proc, pid_t pid)
 }
 
 static void check_sender(cgwd_process *proc, const struct cgw_message *msg,
-                         const int *fds, pid_t pid)
+                         const cgwd_passed *passed, pid_t pid)
 {
     int rv = !proc->pid && pid > 0 ? cgwd_process_introduce(proc, pid) : 0;
 
@@ -172,7 +173,7 @@ static void check_sender(cgwd_process *proc, const struct cgw_message *msg,
         distrust(proc, "let another process speak for it");
         return;
     }
-    take_message(proc, msg, fds);
+    take_message(proc, msg, passed);
 }
 
 /* Files are not watched, say, or stacks not to be had, which is no reason to end it.
@@ -192,23 +193,18 @@ static void take_nothing(cgwd_process *proc, const struct cgw_message *msg)
              proc->generation->group->name, (long)proc->pid, cgw_message_name(msg->type));
 }
 
-static int is_harmless(const cgwd_process *proc, int fd)
-{
-    return fd >= 0 && (cgwd_origin_is_pipe(fd)
-                       || cgwd_origin_is_known(fd, &proc->generation->group->mounts));
-}
-
 static void take_with_descriptors(cgwd_process *proc, const struct cgw_message *msg,
                                   const int *fds, pid_t pid)
 {
-    int harmless[CGW_MESSAGE_MAX_FDS];
+    cgwd_passed passed[CGW_MESSAGE_MAX_FDS];
 
     for (int i = 0; i < CGW_MESSAGE_MAX_FDS; i++) {
-        harmless[i] = is_harmless(proc, fds[i]);
+        passed[i].fd = fds[i];
+        passed[i].origin = cgwd_origin_of(fds[i], &proc->generation->group->mounts);
     }
-    check_sender(proc, msg, fds, pid); /* it may be gone then */
+    check_sender(proc, msg, passed, pid); /* it may be gone then */
     for (int i = 0; i < CGW_MESSAGE_MAX_FDS; i++) {
-        if (harmless[i]) {
+        if (passed[i].origin != CGWD_ORIGIN_UNKNOWN) {
             close(fds[i]);
         }
         else if (fds[i] >= 0) {

@@ -11,7 +11,7 @@
 #define PIPE "pipe:["
 #define MOUNT_ID "\nmnt_id:"
 
-int cgwd_origin_is_pipe(int fd)
+static int is_pipe(int fd)
 {
     char path[64], target[sizeof(PIPE)];
     ssize_t n;
@@ -72,7 +72,7 @@ static int has_mount(int table, long id)
     return 0;
 }
 
-int cgwd_origin_is_known(int fd, const cgwd_mounts *mounts)
+static int is_known_path(int fd, const cgwd_mounts *mounts)
 {
     int flags = fcntl(fd, F_GETFL), table, known;
     long id = flags >= 0 && flags & O_PATH ? mount_id(fd) : -1;
@@ -81,9 +81,17 @@ int cgwd_origin_is_known(int fd, const cgwd_mounts *mounts)
         return 0;
     }
     table = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-    known = has_mount(table, id) || (mounts && has_mount(mounts->table, id));
+    known = has_mount(table, id) || has_mount(mounts->table, id);
     if (table >= 0) {
         close(table);
     }
     return known;
+}
+
+enum cgwd_origin cgwd_origin_of(int fd, const cgwd_mounts *mounts)
+{
+    return fd < 0                      ? CGWD_ORIGIN_UNKNOWN
+           : is_pipe(fd)               ? CGWD_ORIGIN_PIPE
+           : is_known_path(fd, mounts) ? CGWD_ORIGIN_PATH
+                                       : CGWD_ORIGIN_UNKNOWN;
 }

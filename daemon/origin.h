@@ -8,10 +8,20 @@
 
 #include "mounts.h"
 
-/* A pipe, not a FIFO of some file system. */
-int cgwd_origin_is_pipe(int fd);
-/* Opened with O_PATH, and on a mount of the supervisor's own namespace or of the
- * group's (NULL: it has none). */
-int cgwd_origin_is_known(int fd, const cgwd_mounts *mounts);
+enum cgwd_origin {
+    CGWD_ORIGIN_UNKNOWN,    /* to use or close it may wait */
+    CGWD_ORIGIN_PIPE,       /* a pipe, not a FIFO of some file system */
+    CGWD_ORIGIN_PATH        /* opened with O_PATH, and on a mount of the supervisor's
+                               own namespace or of the group's */
+};
+
+/* A descriptor that came with a message. */
+typedef struct cgwd_passed {
+    int fd;                 /* -1: none */
+    enum cgwd_origin origin;
+} cgwd_passed;
+
+/* mounts: the group's. */
+enum cgwd_origin cgwd_origin_of(int fd, const cgwd_mounts *mounts);
 
 #endif

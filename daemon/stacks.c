@@ -16,7 +16,6 @@
 #include "cgw_control.h"
 #include "cgw_handler.h"
 #include "command.h"
-#include "origin.h"
 
 #define THREADS_MAX 8192
 /* Between two looks, as cgw_handler.h has it; a thread that hangs in the kernel
@@ -59,14 +58,14 @@ static int open_pipe(int fd)
     return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
-int cgwd_stacks_take(cgwd_process *proc, int fd)
+int cgwd_stacks_take(cgwd_process *proc, const cgwd_passed *end)
 {
     int copy;
 
-    if (fd < 0 || !cgwd_origin_is_pipe(fd)) {
+    if (end->origin != CGWD_ORIGIN_PIPE) {
         return 0;
     }
-    copy = open_pipe(fd);
+    copy = open_pipe(end->fd);
     if (copy >= 0) {
         cgwd_stacks_close(proc);
         proc->stacks = copy;

@@ -3,6 +3,7 @@
 #define CGWD_STACKS_H
 
 #include "admin.h"
+#include "origin.h"
 
 /*
  * The Python stacks of all threads of a group's processes. Each thread in turn
@@ -12,9 +13,9 @@
  * when the handler is through.
  */
 
-/* The end of a pipe that a process offers for it; fd stays the caller's. 0: it is
+/* The end of a pipe that a process offers for it, and that stays the caller's. 0: it is
  * none. */
-int cgwd_stacks_take(cgwd_process *proc, int fd);
+int cgwd_stacks_take(cgwd_process *proc, const cgwd_passed *end);
 void cgwd_stacks_close(cgwd_process *proc);
 
 #endif

@@ -8,7 +8,6 @@
 
 #include "cgw_log.h"
 #include "group.h"
-#include "origin.h"
 #include "reach.h"
 
 /* A change is complete when nothing more happened for so long; a file that was
@@ -81,19 +80,19 @@ void cgwd_trigger_init(cgwd_trigger *trigger, cgwd_group *group)
 }
 
 /* 0 or an errno. */
-static int watch(cgwd_trigger *trigger, const cgw_spec *spec, int dir,
-                 const char *name)
+static int watch(cgwd_trigger *trigger, const cgw_spec *spec,
+                 const cgwd_passed *dir, const char *name)
 {
     cgwd_notify *notify = trigger->group->sup->notify;
 
     return !notify ? ENOSYS
-           : !cgwd_origin_is_known(dir, &trigger->group->mounts) ? EXDEV
-           : !cgwd_may_search(dir, spec) ? EACCES
-           : cgwd_notify_add(notify, &trigger->subscriber, dir, name);
+           : dir->origin != CGWD_ORIGIN_PATH ? EXDEV
+           : !cgwd_may_search(dir->fd, spec) ? EACCES
+           : cgwd_notify_add(notify, &trigger->subscriber, dir->fd, name);
 }
 
-static void add(cgwd_trigger *trigger, const cgw_spec *spec, int dir,
-                const char *name)
+static void add(cgwd_trigger *trigger, const cgw_spec *spec,
+                const cgwd_passed *dir, const char *name)
 {
     const cgwd_group *group = trigger->group;
     int err = watch(trigger, spec, dir, name);
@@ -107,7 +106,7 @@ static void add(cgwd_trigger *trigger, const cgw_spec *spec, int dir,
 }
 
 int cgwd_trigger_take(cgwd_trigger *trigger, cgwd_generation *gen,
-                      const struct cgw_message *msg, int dir)
+                      const struct cgw_message *msg, const cgwd_passed *dir)
 {
     const cgwd_group *group = trigger->group;
     cgwd_wishes *wishes = &gen->wishes;
@@ -119,7 +118,7 @@ int cgwd_trigger_take(cgwd_trigger *trigger, cgwd_generation *gen,
         wishes->complete = 1;
         return 1;
     }
-    if (msg->arg != CGW_WATCH_NAME || dir < 0 || !*msg->text
+    if (msg->arg != CGW_WATCH_NAME || dir->fd < 0 || !*msg->text
         || strchr(msg->text, '/') || wishes->names >= CGWD_WATCH_NAMES_MAX) {
         return 0;
     }

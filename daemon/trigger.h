@@ -5,6 +5,7 @@
 #include "backoff.h"
 #include "cgw_control.h"
 #include "notify.h"
+#include "origin.h"
 
 struct cgwd_generation;
 struct cgwd_group;
@@ -32,11 +33,11 @@ typedef struct cgwd_wishes {
 } cgwd_wishes;
 
 void cgwd_trigger_init(cgwd_trigger *trigger, struct cgwd_group *group);
-/* A WATCH message of a process of the generation that starts; dir may be -1. Only
+/* A WATCH message of a process of the generation that starts, with the directory. Only
  * what the generation's user may search is watched: events tell of names. 0 where the
  * message is malformed. */
 int cgwd_trigger_take(cgwd_trigger *trigger, struct cgwd_generation *gen,
-                      const struct cgw_message *msg, int dir);
+                      const struct cgw_message *msg, const cgwd_passed *dir);
 /* What has changed so far is seen by the generation that starts now. */
 void cgwd_trigger_rest(cgwd_trigger *trigger);
 /* Watch nothing. */
