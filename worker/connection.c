@@ -492,6 +492,14 @@ static bool is_at(const struct cgww_connection *conn, uint64_t started)
     return conn->fd >= 0 && CGW_SLOT_GET(conn->slot, started) == started;
 }
 
+/* Once: false where the other one has it. */
+static bool claim(struct cgww_connection *conn, enum cgww_claim what)
+{
+    int none = CGWW_CLAIM_NONE;
+
+    return atomic_compare_exchange_strong(&conn->claim, &none, what);
+}
+
 enum cgww_cut cgww_connection_cut(struct cgww_connection *conn, uint64_t started,
                                   const char *text, size_t len)
 {
@@ -501,8 +509,9 @@ enum cgww_cut cgww_connection_cut(struct cgww_connection *conn, uint64_t started
         return CGWW_CUT_BUSY;
     }
     if (is_at(conn, started)) {
+        conn->cut = true; /* before the claim: its thread looks without the lock */
+        claim(conn, CGWW_CLAIM_GIVEN_UP); /* unless it runs */
         rv = cut_off(conn, CGW_FAIL_TIMEOUT, text, len);
-        conn->cut = true;
     }
     pthread_mutex_unlock(&conn->lock);
     return rv;
@@ -512,14 +521,12 @@ enum cgww_cut cgww_connection_return(struct cgww_connection *conn,
                                      uint64_t started)
 {
     enum cgww_cut rv = CGWW_CUT_OVER;
-    int none = CGWW_CLAIM_NONE;
 
     if (pthread_mutex_trylock(&conn->lock) != 0) {
         return CGWW_CUT_BUSY;
     }
     if (is_at(conn, started) && atomic_load(&conn->repeatable)
-        && atomic_compare_exchange_strong(&conn->claim, &none,
-                                          CGWW_CLAIM_RETURNED)) {
+        && claim(conn, CGWW_CLAIM_GIVEN_UP)) {
         rv = cut_off(conn, CGW_FAIL_RETURNED, "", 0);
     }
     pthread_mutex_unlock(&conn->lock);
@@ -528,9 +535,7 @@ enum cgww_cut cgww_connection_return(struct cgww_connection *conn,
 
 bool cgww_connection_claim(struct cgww_connection *conn)
 {
-    int none = CGWW_CLAIM_NONE;
-
-    return atomic_compare_exchange_strong(&conn->claim, &none, CGWW_CLAIM_RUN);
+    return claim(conn, CGWW_CLAIM_RUN);
 }
 
 void cgww_connection_forget(struct cgww_connection *conn)

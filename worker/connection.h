@@ -48,7 +48,7 @@ struct cgww_connection {
 enum cgww_claim {
     CGWW_CLAIM_NONE,            /* waits for the interpreter lock */
     CGWW_CLAIM_RUN,             /* its thread runs it */
-    CGWW_CLAIM_RETURNED         /* the watchdog has returned it to httpd */
+    CGWW_CLAIM_GIVEN_UP         /* the watchdog has returned or cut it: it never runs */
 };
 
 enum cgww_receive {
@@ -111,8 +111,8 @@ enum cgww_cut cgww_connection_cut(struct cgww_connection *conn, uint64_t started
 /* The same for one that has not run: FAIL RETURNED. OVER where it runs by now. */
 enum cgww_cut cgww_connection_return(struct cgww_connection *conn,
                                      uint64_t started);
-/* The connection's thread is about to run the request: false where it was
- * returned. */
+/* The connection's thread is about to run the request: false where it was returned,
+ * or cut. */
 bool cgww_connection_claim(struct cgww_connection *conn);
 
 /* Send everything; with MSG_DONTWAIT in flags, as much as fits. 0, EAGAIN or

@@ -255,7 +255,7 @@ PyObject *cgww_thread_run(struct cgww_worker *worker)
                                arrival.frame.length);
             count_request(worker);
         }
-        else {
+        else if (!t->conn.cut) {
             cgww_slot_failed(t->slot, CGW_FAIL_RETURNED);
         }
         cgww_dispatch_end(&worker->dispatch, t->passed);

@@ -503,7 +503,9 @@ def test_what_cannot_be_returned_is_answered_when_its_time_is_over(httpd, site, 
     await_kept("background", worker)
     assert httpd.request("/late", "POST", b"body").status == 504
     assert "keeps the interpreter lock" in httpd.log()
-    assert runs(marks, "late") == []
+    fcntl.lockf(httpd.locked, fcntl.LOCK_UN)
+    until(lambda: worker not in httpd.workers("a.example"), "its worker to end")
+    assert runs(marks, "late") == [], "nor afterwards"
 
 
 # ---- CGatewayDeadlockTimeout -----------------------------------------------------------

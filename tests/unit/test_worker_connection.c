@@ -345,6 +345,18 @@ static void test_cut_is_the_last_word(void **state)
     assert_int_not_equal(cgww_connection_send(&f->conn, &out, 0), 0);
 }
 
+static void test_what_is_cut_before_it_runs_never_runs(void **state)
+{
+    struct fixture *f = *state;
+    struct cgw_slot slot;
+
+    begin_request(f, &slot);
+    assert_int_equal(cgww_connection_cut(&f->conn, 7, "why", 3), CGWW_CUT_TOLD);
+    assert_false(cgww_connection_claim(&f->conn));
+    cgww_connection_open(&f->conn, f->conn.fd); /* the next one */
+    assert_true(cgww_connection_claim(&f->conn));
+}
+
 static void test_cut_in_the_middle_of_a_frame_says_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -417,6 +429,7 @@ int main(void)
         TEST(test_large_read_of_a_frame_cut_short_breaks_the_body),
         TEST(test_send_reports_a_peer_that_hung_up),
         TEST(test_cut_is_the_last_word),
+        TEST(test_what_is_cut_before_it_runs_never_runs),
         TEST(test_cut_in_the_middle_of_a_frame_says_nothing),
         TEST(test_cut_leaves_other_requests_alone),
         TEST(test_a_request_is_either_run_or_returned),
