@@ -138,8 +138,9 @@ static int begin_job(cgwd_client *client, const cgwd_group *group)
     int ends[2], err;
 
     if (!c || pipe2(ends, O_CLOEXEC) < 0) {
+        err = errno;
         free(c);
-        return ENOMEM;
+        return err;
     }
     apr_pool_create(&ptemp, group->pool);
     c->pid = start(group, path, ends[1], ptemp);
