@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -21,7 +22,8 @@
 
 /* ---- closers -------------------------------------------------------------- */
 
-/* pidfds of those that hang, the oldest first. */
+/* pidfds of those that hang, the oldest first; httpd's children have many threads. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int closers[CLOSERS_MAX];
 static int nclosers;
 
@@ -58,6 +60,7 @@ static void forget(int at)
     }
 }
 
+/* With the lock. */
 static void forget_ended(void)
 {
     for (int i = nclosers - 1; i >= 0; i--) {
@@ -69,6 +72,17 @@ static void forget_ended(void)
         syscall(SYS_pidfd_send_signal, closers[0], SIGKILL, NULL, 0);
         forget(0);
     }
+}
+
+/* pidfd -1: none that is new. */
+static void keep(int pidfd)
+{
+    pthread_mutex_lock(&lock);
+    forget_ended();
+    if (pidfd >= 0) {
+        closers[nclosers++] = pidfd;
+    }
+    pthread_mutex_unlock(&lock);
 }
 
 _Noreturn static void run_closer(int fd, pid_t parent)
@@ -86,7 +100,7 @@ void cgw_close_passed(int fd)
     int pidfd;
     pid_t pid;
 
-    forget_ended();
+    keep(-1);
     /* as fork(), but that the descriptors are one table */
     pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
     if (pid == 0) {
@@ -104,7 +118,7 @@ void cgw_close_passed(int fd)
         bury(pidfd);
     }
     else {
-        closers[nclosers++] = pidfd;
+        keep(pidfd);
     }
 }
 
@@ -160,5 +174,18 @@ void cgw_close_socket(int fd)
     }
     else {
         close(fd);
+    }
+}
+
+void cgw_close_stream(int fd)
+{
+    char byte;
+
+    shutdown(fd, SHUT_RDWR);
+    if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
+        close(fd);
+    }
+    else {
+        cgw_close_socket(fd);
     }
 }

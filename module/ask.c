@@ -5,12 +5,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "apr_strings.h"
 #include "http_log.h"
 
 #include "cgw_clock.h"
+#include "cgw_closer.h"
 #include "cgw_log.h"
 #include "cgw_wire.h"
 #include "environ.h"
@@ -149,7 +149,7 @@ static void receive_some(exchange *x)
         x->failure = "too long an answer";
         return;
     }
-    n = recv(x->fd, room, 8192, MSG_DONTWAIT);
+    n = cgw_receive_bytes(x->fd, room, 8192);
     if (n > 0) {
         x->in.len += (size_t)n;
         take_frames(x);
@@ -210,7 +210,7 @@ static void run(exchange *x, const cgwm_group *group,
     while (!x->complete && !x->failure) {
         receive_some(x);
     }
-    close(x->fd);
+    cgw_close_stream(x->fd);
 }
 
 int cgwm_ask(request_rec *r, const cgwm_group *group,

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "apr_portable.h"
 #include "apr_strings.h"
@@ -15,6 +14,7 @@
 #include "http_protocol.h"
 
 #include "cgw_clock.h"
+#include "cgw_closer.h"
 #include "cgw_log.h"
 #include "cgw_wire.h"
 #include "drain.h"
@@ -515,7 +515,7 @@ static apr_status_t receive(exchange *x)
 static void close_worker(exchange *x)
 {
     if (x->fd >= 0) {
-        close(x->fd);
+        cgw_close_stream(x->fd);
         x->fd = -1;
     }
     x->write_closed = 1;

@@ -4,8 +4,11 @@
 
 #include <errno.h>
 #include <sys/socket.h>
-#include <unistd.h>
+#include "cgw_closer.h"
 
+/* So many descriptors can come with a message. All are taken: those for which there
+ * is no room would be closed by the kernel, which waits for each. */
+#define SCM_MAX_FD 253
 /* The first block suits a page, the later ones a download. */
 #define FIRST_BLOCK 8000
 #define LATER_BLOCK (64 * 1024)
@@ -49,7 +52,7 @@ void cgwm_inbox_close(cgwm_inbox *in)
 {
     release_block(in);
     if (in->fd >= 0) {
-        close(in->fd);
+        cgw_close_passed(in->fd);
         in->fd = -1;
     }
 }
@@ -129,7 +132,7 @@ static void take_fds(cgwm_inbox *in, struct msghdr *hdr)
             int fd;
             memcpy(&fd, (const char *)c + at, sizeof(fd));
             if (in->fd >= 0) {
-                close(in->fd);
+                cgw_close_passed(in->fd);
             }
             in->fd = fd;
         }
@@ -140,7 +143,7 @@ apr_status_t cgwm_inbox_receive(cgwm_inbox *in, int fd)
 {
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int) * 4)];
+        char bytes[CMSG_SPACE(sizeof(int) * SCM_MAX_FD)];
     } ancillary;
     struct iovec iov;
     struct msghdr hdr = {.msg_iov = &iov, .msg_iovlen = 1,

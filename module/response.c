@@ -12,6 +12,7 @@
 #include "http_log.h"
 #include "http_protocol.h"
 
+#include "cgw_closer.h"
 #include "cgw_header.h"
 #include "cgw_log.h"
 #include "config.h"
@@ -216,7 +217,7 @@ static void take_file(cgwm_response *res, const uint8_t *payload, size_t len)
 
     if (fd < 0 || len != 16 || res->state != CGWM_RESPONSE_STARTED) {
         if (fd >= 0) {
-            close(fd);
+            cgw_close_passed(fd);
         }
         fail_protocol(res, "file frame");
         return;
@@ -226,7 +227,7 @@ static void take_file(cgwm_response *res, const uint8_t *payload, size_t len)
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)
         || offset > (uint64_t)st.st_size
         || length > (uint64_t)st.st_size - offset) {
-        close(fd);
+        cgw_close_passed(fd);
         fail_protocol(res, "file frame beyond the end of its file");
         return;
     }

@@ -112,6 +112,19 @@ def test_a_response_with_any_bit_turned_over_harms_nobody_else(hostile):
     assert set(children) <= set(httpd_children(hostile))
 
 
+@pytest.mark.parametrize("where", ["file", "ten", "behind"])
+def test_httpd_does_not_wait_for_a_socket_that_lingers(hostile, where):
+    """Each request would have kept a thread of httpd, which serves other sites, for an
+    hour."""
+    hostile.expect_log("CGW0120", "CGW0123", "CGW0132", "CGW0133")
+    for _ in range(2):
+        with hostile.raw() as raw:
+            raw.send(f"GET /lingers/{where} HTTP/1.1\r\nHost: a.example\r\n"
+                     "Connection: close\r\n\r\n".encode())
+            raw.receive_all()   # to its end
+    assert still_serves(hostile)
+
+
 def test_truncated_response_does_not_desynchronise_a_connection(hostile):
     hostile.expect_log("CGW0123", "CGW0122", "CGW0120")
     for path in ("short", "long", "half-body", "chunked-half", "two-heads"):

@@ -9,6 +9,7 @@ PATH_INFO with the bytes that RESPONSES holds. Ends with httpd's parent.
 """
 
 import array
+import contextlib
 import os
 import shutil
 import socket
@@ -165,6 +166,34 @@ def send_file(connection, length, descriptors):
                            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
 
 
+def lingering(server):
+    """A TCP socket whose close() waits for an hour, for a peer that does not read."""
+    client = socket.create_connection(server.getsockname())
+    client.setblocking(False)
+    try:
+        while True:
+            client.send(bytes(65536))
+    except BlockingIOError:
+        pass
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3600))
+    return client
+
+
+def send_lingering(connection, where):
+    """One that lingers as a file, ten of them, or with what nobody reads any more."""
+    server = socket.create_server(("127.0.0.1", 0))
+    KEPT.append(server)
+    number = 10 if where == "ten" else 1
+    fds = array.array("i", [lingering(server).detach() for _ in range(number)])
+    file = frame(FILE, struct.pack("<QQ", 0, 5), LAST)
+    before = {"file": head(length=5, headers=TEXT), "ten": b"", "behind": OK}[where]
+    connection.sendall(before)
+    with contextlib.suppress(BrokenPipeError):  # httpd was quicker
+        connection.sendmsg([file], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+    for fd in fds:
+        os.close(fd)    # not the last one
+
+
 def answer(connection):
     stream = connection.makefile("rb")
     _, flags, payload = read_frame(stream)
@@ -177,6 +206,8 @@ def answer(connection):
     elif path.startswith("/file"):
         send_file(connection, 20000 if path == "/file-beyond" else 5000,
                   3 if path == "/file-many" else 1)
+    elif path.startswith("/lingers/"):
+        send_lingering(connection, path.rpartition("/")[2])
     elif path == "/bytewise":
         for byte in OK:
             connection.sendall(bytes([byte]))
@@ -198,6 +229,7 @@ def answer(connection):
 
 LOCK = threading.Lock()
 DIED = []
+KEPT = []
 
 
 def serve(listener):
