@@ -164,7 +164,8 @@ class ProxyBalancer:
         httpd.is_plain = True
         httpd.load("proxy", "proxy_http", "proxy_balancer", "proxy_hcheck", "slotmem_shm",
                    "lbmethod_byrequests")
-        httpd.expect_log("AH03324", "AH03325")      # a node is disabled
+        # a node is disabled, or asked how it is while it is not there
+        httpd.expect_log("AH03324", "AH03325", "AH00957: HCOH: ")
         httpd.main(text)
         httpd.start()
 

@@ -50,7 +50,7 @@ CGatewayRuntimeDir "{root}/run"
 LogFormat "%v %h \\"%r\\" %>s %B %X" test
 CustomLog "{root}/logs/access.log" test
 TypesConfig /etc/mime.types
-Timeout 60
+Timeout 600
 MaxKeepAliveRequests 0
 {kept}
 {mpm}
