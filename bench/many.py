@@ -132,7 +132,7 @@ def measure(server, rounds):
     found["configtest"] = min(server.configtest() for _ in range(rounds))
     found["graceful"] = min(server.graceful() for _ in range(rounds))
     if server.with_gateway:
-        found["later"] = procs.by_role(server.pids(), procs.pss(server.pids()))
+        found["later"] = server.memory()
         found["descriptors"] = server.descriptors()
         found["ctl"] = min(server.ctl() for _ in range(rounds))
         chosen = random.Random(1).sample(range(server.sites),

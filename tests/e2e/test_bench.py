@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness.paths import BUILD, PRELOAD, PYTHON, ROOT
+from harness.paths import BUILD, MPM, PRELOAD, PYTHON, ROOT
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which("wrk") or not shutil.which("h2load"),
@@ -30,6 +30,7 @@ def test_it_measures_judges_and_leaves_nothing(tmp_path):
     assert re.search(r"\| mod_cgateway 2×1 \| [\d,.]+ \|", results)
 
 
+@pytest.mark.skipif(MPM == "prefork", reason="it configures an httpd with threads")
 def test_many_sites_are_measured():
     done = subprocess.run(
         [PYTHON, ROOT / "bench" / "many.py", "--sites", "2", "5", "--rounds", "1"],
