@@ -23,6 +23,7 @@
 #define CLIENTS_OF_USER_MAX 16
 #define ACCEPTS_PER_TURN 16
 #define ACCEPT_PAUSE_MS 500
+#define LISTEN_PAUSE_MS 5000
 /* A request, or the taking of an answer, may take so long; waiting for a state,
  * so long. */
 #define TRANSFER_MS 10000
@@ -34,7 +35,8 @@
 struct cgwd_admin {
     cgwd_supervisor *sup;
     cgwd_watch listener;        /* fd -1: none */
-    cgwd_timer pause;           /* of accepting */
+    cgwd_timer pause;           /* of accepting, or of being deaf */
+    int is_deaf;                /* there is no socket, and the log says so */
     cgwd_timer recheck;         /* of those who wait */
     const char *path, *new_path;
     dev_t dev;                  /* of the socket's file */
@@ -379,15 +381,6 @@ static void welcome(cgwd_admin *admin, int fd)
     admin->nclients++;
 }
 
-static void handle_pause(cgwd_timer *timer)
-{
-    cgwd_admin *admin = timer->owner;
-
-    if (admin->listener.fd >= 0) {
-        cgwd_watch_add(admin->sup->loop, &admin->listener);
-    }
-}
-
 static void handle_listener(cgwd_watch *watch)
 {
     cgwd_admin *admin = watch->owner;
@@ -451,6 +444,20 @@ static void close_listener(cgwd_admin *admin)
     }
 }
 
+static void handle_pause(cgwd_timer *timer)
+{
+    cgwd_admin *admin = timer->owner;
+
+    if (admin->listener.fd < 0) {
+        if (!admin->sup->ending && !admin->sup->succeeded) { /* whose name is it? */
+            cgwd_admin_listen(admin->sup);
+        }
+    }
+    else if (cgwd_watch_add(admin->sup->loop, &admin->listener)) {
+        cgwd_timer_set(admin->sup->loop, timer, ACCEPT_PAUSE_MS);
+    }
+}
+
 static cgwd_admin *create(cgwd_supervisor *sup)
 {
     cgwd_admin *admin = apr_pcalloc(sup->pool, sizeof(*admin));
@@ -484,12 +491,16 @@ void cgwd_admin_listen(cgwd_supervisor *sup)
         fd = err ? fd : -1;
         admin->listener.fd = err ? -1 : admin->listener.fd;
     }
-    if (err) {
+    if (err && !admin->is_deaf) {
         cgwd_log(sup->log, CGWD_ERROR, CGW_LOGNO(0311)
                  "cannot listen on %s: %s; groups are served, but cgatewayctl and "
-                 "the status page are not. Free the name, or set "
-                 "CGatewayRuntimeDir", admin->path, strerror(err));
+                 "the status page are not, until it can be done. Free the name, or "
+                 "set CGatewayRuntimeDir", admin->path, strerror(err));
     }
+    if (err) {
+        cgwd_timer_set(sup->loop, &admin->pause, LISTEN_PAUSE_MS);
+    }
+    admin->is_deaf = err != 0;
     if (fd >= 0) {
         close(fd);
     }

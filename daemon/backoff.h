@@ -15,6 +15,8 @@ typedef struct cgwd_backoff {
 #define CGWD_BACKOFF_FIRST 1000
 #define CGWD_BACKOFF_LONGEST 30000
 #define CGWD_BACKOFF_WELL 30000
+/* From this delay on requests are refused rather than left waiting. */
+#define CGWD_HOPELESS_MS 4000
 
 /* The delay after a failure at `now`. */
 int64_t cgwd_backoff_next(cgwd_backoff *b, int64_t now);

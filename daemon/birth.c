@@ -41,14 +41,20 @@ static int open_ends(struct ends *ends)
         close_pair(ends->control);
         return err;
     }
-    fcntl(ends->control[0], F_SETFL, O_NONBLOCK);
-    fcntl(ends->output[0], F_SETFL, O_NONBLOCK);
-    setsockopt(ends->control[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
+    if (fcntl(ends->control[0], F_SETFL, O_NONBLOCK) < 0
+        || fcntl(ends->output[0], F_SETFL, O_NONBLOCK) < 0
+        || setsockopt(ends->control[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0) {
+        int err = errno;
+        close_pair(ends->control);
+        close_pair(ends->output);
+        return err;
+    }
     return 0;
 }
 
-static void cannot_start(const cgwd_generation *gen, int err)
+static void cannot_start(cgwd_generation *gen, int err)
 {
+    gen->starved = 1;
     cgwd_log(gen->group->log, CGWD_ERROR, CGW_LOGNO(0212)
              "%s: cannot start a process: %s; it is tried again. Limits on "
              "processes, descriptors or memory of httpd's service are the "
@@ -134,7 +140,18 @@ cgwd_process *cgwd_birth_exec(cgwd_generation *gen)
         close(ends.control[0]);
         close(ends.output[0]);
     }
+    gen->starved = !proc;
     return proc;
+}
+
+void cgwd_birth_load(cgwd_process *proc)
+{
+    int err = cgw_message_send(proc->control.fd, CGW_MSG_LOAD, 0, NULL, 0);
+
+    if (err && err != EPIPE) {
+        cannot_start(proc->generation, err);
+        cgwd_process_kill(proc);
+    }
 }
 
 /* How many requests the next worker may serve; 0: any number. */
@@ -192,6 +209,7 @@ cgwd_process *cgwd_birth_fork(cgwd_generation *gen)
         return NULL;
     }
     proc->board = board;
+    gen->starved = 0;
     return proc;
 }
 

@@ -9,6 +9,9 @@
 
 /* A new process, exec'ed; NULL where that failed. */
 cgwd_process *cgwd_birth_exec(struct cgwd_generation *gen);
+/* It has said what to watch: it may load the application now. Killed where it cannot be
+ * told. */
+void cgwd_birth_load(cgwd_process *proc);
 /* A worker forked by the generation's template; its pid comes later. */
 cgwd_process *cgwd_birth_fork(struct cgwd_generation *gen);
 /* One that was exec'ed and has imported the application becomes a worker; it is

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "admin.h"
+#include "birth.h"
 #include "cgw_closer.h"
 #include "cgw_control.h"
 #include "cgw_log.h"
@@ -62,7 +63,7 @@ static void take_wish(cgwd_process *proc, const struct cgw_message *msg,
         distrust(proc, "asked to watch what it may not");
     }
     else if (msg->arg == CGW_WATCH_END) {
-        cgw_message_send(proc->control.fd, CGW_MSG_LOAD, 0, NULL, 0);
+        cgwd_birth_load(proc);
     }
 }
 

@@ -210,6 +210,7 @@ static int commit(cgwd_config *config, const struct cgw_message *msg)
     sup->successor_serves = 0; /* one that did not come about */
     sup->httpd_uid = config->httpd_uid;
     config->log = -1;
+    cgwd_supervisor_watch_files(sup);
     mark_unseen(sup);
     for (int i = 0; i < config->entries->nelts; i++) {
         apply_entry(sup, &APR_ARRAY_IDX(config->entries, i, entry),

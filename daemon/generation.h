@@ -44,6 +44,8 @@ typedef struct cgwd_generation {
     cgwd_timer deadline;        /* of draining */
     cgwd_timer closing;         /* it is not waited for any longer */
     unsigned early_deaths;      /* of processes, before it served */
+    int starved;                /* its latest process was not to be had: the system's
+                                 * fault, not the application's */
     cgwd_wishes wishes;         /* of its processes: files to be watched */
     cgwd_memory memory;
     cgwd_timer refill;

@@ -101,7 +101,8 @@ static void handle_retry(cgwd_timer *timer)
 {
     cgwd_group *group = timer->owner;
 
-    if (!group->restarting && cgwd_demand_is_lazy(&group->demand)) {
+    if (!group->restarting && cgwd_demand_is_lazy(&group->demand)
+        && !has_serving(group)) {
         cgwd_group_set_refusing(group, 0);
         cgwd_demand_sleep(&group->demand, "it could not be started");
         return;
@@ -180,11 +181,35 @@ static void record_failure(cgwd_group *group, const cgwd_generation *gen,
     failure->output[gen->output_len] = '\0';
 }
 
+/* What the system has not got at the moment is waited for by requests, too, as long as
+ * there is hope. */
+static void try_again(cgwd_group *group, int starved)
+{
+    int64_t delay = cgwd_backoff_next(&group->backoff, cgwd_now());
+
+    if (delay == 0) {
+        delay = cgwd_backoff_next(&group->backoff, cgwd_now());
+    }
+    if (has_serving(group) || (starved && delay < CGWD_HOPELESS_MS)) {
+        cgwd_log(group->log, CGWD_WARN, CGW_LOGNO(0232)
+                 "%s: %s; the next attempt to start a new one is in %ld s",
+                 group->name, has_serving(group)
+                     ? "the former generation goes on serving" : "requests wait",
+                 (long)(delay / 1000));
+    }
+    else {
+        cgwd_log(group->log, CGWD_ERROR, CGW_LOGNO(0231)
+                 "%s: no worker can serve, requests are answered 503; the next "
+                 "attempt is in %ld s", group->name, (long)(delay / 1000));
+        cgwd_group_set_refusing(group, 1);
+    }
+    group->retry.handle = handle_retry;
+    cgwd_timer_set(group->sup->loop, &group->retry, delay);
+}
+
 void cgwd_group_start_failed(cgwd_group *group, cgwd_generation *gen,
                              const char *why)
 {
-    int64_t delay;
-
     record_failure(group, gen, why);
 
     if (group->retiring && !has_serving(group) && !group->sup->ending) {
@@ -194,7 +219,7 @@ void cgwd_group_start_failed(cgwd_group *group, cgwd_generation *gen,
         || group->generations != gen) {
         return;
     }
-    if (has_serving(group)) {
+    if (has_serving(group) && !gen->starved) {
         cgwd_log(group->log, CGWD_WARN, CGW_LOGNO(0230)
                  "%s: the former generation goes on serving; repair the "
                  "application and reload", group->name);
@@ -202,16 +227,7 @@ void cgwd_group_start_failed(cgwd_group *group, cgwd_generation *gen,
         return;
     }
     start_has_ended(group);
-    delay = cgwd_backoff_next(&group->backoff, cgwd_now());
-    if (delay == 0) {
-        delay = cgwd_backoff_next(&group->backoff, cgwd_now());
-    }
-    cgwd_log(group->log, CGWD_ERROR, CGW_LOGNO(0231)
-             "%s: no worker can serve, requests are answered 503; the next "
-             "attempt is in %ld s", group->name, (long)(delay / 1000));
-    cgwd_group_set_refusing(group, 1);
-    group->retry.handle = handle_retry;
-    cgwd_timer_set(group->sup->loop, &group->retry, delay);
+    try_again(group, gen->starved);
 }
 
 static void destroy(cgwd_group *group)

@@ -129,15 +129,15 @@ static size_t put_default(char *out, size_t size, const cgwd_line *line)
     return n + line->len;
 }
 
-/* text is escaped. Nothing is added where ErrorLogFormat does not want the line. */
-static void add_line(struct cgw_buf *lines, const cgwd_writer *writer,
-                     enum cgwd_level level, pid_t pid, const char *text, size_t len)
+/* text is escaped. The bytes of the line, with its end; 0 where ErrorLogFormat does not
+ * want it. */
+static size_t put_line(char *out, size_t size, const cgwd_writer *writer,
+                       enum cgwd_level level, pid_t pid, const char *text, size_t len)
 {
-    char out[CGWD_LINE_MAX + 1024];
     struct timespec now;
     const cgwd_line line = {.now = &now, .level = level, .pid = pid,
                             .server = writer->server, .text = text, .len = len};
-    size_t n, room = sizeof(out) - 1;
+    size_t n, room = size - 1;
 
     clock_gettime(CLOCK_REALTIME, &now);
     n = kind_of(writer->fd) == A_SYSLOG ? put_syslog(out, room, writer, &line)
@@ -145,8 +145,8 @@ static void add_line(struct cgw_buf *lines, const cgwd_writer *writer,
                          : put_default(out, room, &line);
     if (n) {
         out[n++] = '\n';
-        cgw_buf_put(lines, out, n);
     }
+    return n;
 }
 
 /* ---- lines -------------------------------------------------------------------- */
@@ -188,15 +188,19 @@ static void write_piece(enum kind kind, int fd, const char *piece, size_t len)
     }
 }
 
+static void write_lines(const cgwd_writer *writer, const char *lines, size_t len)
+{
+    enum kind kind = len ? kind_of(writer->fd) : A_FILE;
+
+    for (size_t n; len > 0; len -= n, lines += n) {
+        n = first_piece(kind, lines, len);
+        write_piece(kind, writer->fd, lines, n);
+    }
+}
+
 void cgwd_log_flush(struct cgw_buf *lines, const cgwd_writer *writer)
 {
-    const char *at = (const char *)lines->data;
-    enum kind kind = lines->len ? kind_of(writer->fd) : A_FILE;
-
-    for (size_t n, left = lines->len; left > 0; left -= n, at += n) {
-        n = first_piece(kind, at, left);
-        write_piece(kind, writer->fd, at, n);
-    }
+    write_lines(writer, (const char *)lines->data, lines->len);
     cgw_buf_free(lines);
 }
 
@@ -204,18 +208,22 @@ void cgwd_log_add(struct cgw_buf *lines, const cgwd_writer *writer,
                   const char *group, enum cgwd_level level, pid_t pid,
                   const char *line, size_t len)
 {
-    char text[CGWD_LINE_MAX + 128];
+    char text[CGWD_LINE_MAX + 128], out[CGWD_LINE_MAX + 1024];
     size_t n = (size_t)snprintf(text, sizeof(text), "%.100s: ", group);
 
     n += cgwd_log_escape(text + n, sizeof(text) - n, line, len);
-    add_line(lines, writer, level, pid, text, n);
+    n = put_line(out, sizeof(out), writer, level, pid, text, n);
+    cgw_buf_put(lines, out, n);
+    if (lines->failed) { /* no memory to keep it in */
+        cgwd_log_flush(lines, writer);
+        write_lines(writer, out, n);
+    }
 }
 
 void cgwd_log(const cgwd_writer *writer, enum cgwd_level level,
               const char *format, ...)
 {
-    char text[CGWD_LINE_MAX], safe[CGWD_LINE_MAX];
-    struct cgw_buf lines = {0};
+    char text[CGWD_LINE_MAX], safe[CGWD_LINE_MAX], out[CGWD_LINE_MAX + 1024];
     va_list args;
     int n;
 
@@ -223,9 +231,9 @@ void cgwd_log(const cgwd_writer *writer, enum cgwd_level level,
     n = vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     if (n >= 0) {
-        add_line(&lines, writer, level, getpid(), safe,
-                 cgwd_log_escape(safe, sizeof(safe), text, strlen(text)));
-        cgwd_log_flush(&lines, writer);
+        write_lines(writer, out,
+                    put_line(out, sizeof(out), writer, level, getpid(), safe,
+                             cgwd_log_escape(safe, sizeof(safe), text, strlen(text))));
     }
 }
 

@@ -27,12 +27,13 @@ typedef struct cgwd_writer {
     const char *tag;        /* of syslog; NULL: cgateway */
 } cgwd_writer;
 
-/* A line of the supervisor's own. */
+/* A line of the supervisor's own; takes no memory. */
 void cgwd_log(const cgwd_writer *writer, enum cgwd_level level,
               const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* Adds a line that process pid of a group wrote to others. Control characters are
- * shown as \xHH, so that nobody forges a line. */
+/* Adds a line that process pid of a group wrote to others; without memory for them, all
+ * are written at once. Control characters are shown as \xHH, so that nobody forges a
+ * line. */
 void cgwd_log_add(struct cgw_buf *lines, const cgwd_writer *writer,
                   const char *group, enum cgwd_level level, pid_t pid,
                   const char *line, size_t len);

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "want.h"
+
 #define EVENTS 64
 
 struct cgwd_loop {
@@ -122,7 +124,7 @@ void cgwd_timer_set(cgwd_loop *loop, cgwd_timer *timer, int64_t ms)
             unsigned room = loop->room ? 2 * loop->room : 64;
             cgwd_timer **heap = realloc(loop->heap, room * sizeof(*heap));
             if (!heap) {
-                abort(); /* httpd's parent starts another supervisor */
+                cgwd_want_end(ENOMEM);
             }
             loop->heap = heap;
             loop->room = room;

@@ -27,6 +27,7 @@
 #include "output.h"
 #include "reaper.h"
 #include "sampler.h"
+#include "want.h"
 
 #define OVERFLOW_SAY_MS 60000
 /* What was freed is kept for the next one, up to so many bytes: very many groups, each
@@ -118,13 +119,16 @@ static void handle_overflow(void *data)
              "by hand now");
 }
 
-static void watch_files(cgwd_supervisor *sup)
+void cgwd_supervisor_watch_files(cgwd_supervisor *sup)
 {
+    if (sup->notify) {
+        return;
+    }
     sup->notify = cgwd_notify_create(sup->loop, handle_overflow, sup, sup->pool);
     if (!sup->notify) {
         cgwd_log(sup->log, CGWD_WARN, CGW_LOGNO(0292)
                  "no files can be watched for changes (CGatewayWatch): %s; "
-                 "raise fs.inotify.max_user_instances, then restart httpd",
+                 "raise fs.inotify.max_user_instances, then \"apachectl graceful\"",
                  strerror(errno));
     }
 }
@@ -222,7 +226,7 @@ static cgwd_supervisor *create(const char *rundir, int predecessor)
     cgwd_supervisor *sup;
 
     if (apr_initialize() != APR_SUCCESS
-        || apr_pool_create(&pool, NULL) != APR_SUCCESS) {
+        || apr_pool_create_ex(&pool, NULL, cgwd_want_end, NULL) != APR_SUCCESS) {
         return NULL;
     }
     apr_allocator_max_free_set(apr_pool_allocator_get(pool), POOLS_KEEP_MAX);
@@ -235,6 +239,7 @@ static cgwd_supervisor *create(const char *rundir, int predecessor)
     sup->log = apr_pcalloc(pool, sizeof(*sup->log));
     sup->log->fd = STDERR_FILENO;
     sup->log->facility = LOG_LOCAL7;
+    cgwd_want_tell(sup->log);
     sup->httpd_uid = geteuid(); /* until httpd's parent says */
     sup->born = cgwd_now();
     sup->groups = apr_hash_make(pool);
@@ -288,7 +293,6 @@ int main(int argc, char **argv)
         return 1;
     }
     raise_descriptor_limit(sup);
-    watch_files(sup);
     cgwd_sampler_start(sup);
     cgwd_loop_run(sup->loop);
     if (!sup->left) {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -346,8 +347,9 @@ void cgwd_process_drain(cgwd_process *proc)
     proc->closing = proc->state == CGWD_PROCESS_SERVING
                     || proc->state == CGWD_PROCESS_LAUNCHING;
     cgwd_process_set_state(proc, CGWD_PROCESS_DRAINING, "told to");
-    if (proc->control.fd >= 0) {
-        cgw_message_send(proc->control.fd, CGW_MSG_DRAIN, 0, NULL, 0);
+    if (proc->control.fd >= 0
+        && cgw_message_send(proc->control.fd, CGW_MSG_DRAIN, 0, NULL, 0)) {
+        shutdown(proc->control.fd, SHUT_WR); /* means the same, and needs no memory */
     }
 }
 

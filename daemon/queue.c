@@ -18,6 +18,8 @@
 /* Requests refused in one turn, and the pause before the next turn. */
 #define REFUSALS_PER_TURN 64
 #define REFUSAL_PAUSE_MS 5
+/* Where the kernel has no memory to watch the socket with. */
+#define WATCH_PAUSE_MS 200
 /* So long accept() may wait where a process of the group has had it wait. */
 #define ALARM_MS 50
 
@@ -96,11 +98,16 @@ static void refuse_some(cgwd_queue *queue)
     }
 }
 
+static void watch(cgwd_queue *queue)
+{
+    if (cgwd_watch_add(queue->loop, &queue->watch)) {
+        cgwd_timer_set(queue->loop, &queue->pause, WATCH_PAUSE_MS);
+    }
+}
+
 static void handle_pause(cgwd_timer *timer)
 {
-    cgwd_queue *queue = timer->owner;
-
-    cgwd_watch_add(queue->loop, &queue->watch);
+    watch(timer->owner);
 }
 
 static void handle_watch(cgwd_watch *watch)
@@ -145,7 +152,7 @@ static void enter(cgwd_queue *queue, int mode)
     if ((int)queue->mode != mode) {
         cgwd_queue_leave(queue);
         queue->mode = mode;
-        cgwd_watch_add(queue->loop, &queue->watch);
+        watch(queue);
     }
 }
 

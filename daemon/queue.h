@@ -9,7 +9,7 @@
 typedef struct cgwd_queue {
     cgwd_loop *loop;
     cgwd_watch watch;       /* its fd belongs to the owner */
-    cgwd_timer pause;       /* of refusing */
+    cgwd_timer pause;       /* of watching */
     enum { CGWD_QUEUE_LEFT, CGWD_QUEUE_REFUSED, CGWD_QUEUE_AWAITED } mode;
     const char *name;       /* of the group, for those who are refused */
     const char *reason;     /* for them; a literal */

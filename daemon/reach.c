@@ -2,14 +2,15 @@
 
 #include "reach.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <stdlib.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "usergroups.h"
+#include "want.h"
 
 /* What was ours. */
 typedef struct identity {
@@ -40,7 +41,7 @@ static void return_from(const identity *own)
     setfsgid(getegid());
     if (setgroups((size_t)own->ngroups, own->groups) < 0
         || (uid_t)setfsuid((uid_t)-1) != geteuid()) {
-        abort();    /* the supervisor would go on as somebody else */
+        cgwd_want_end(errno);   /* the supervisor would go on as somebody else */
     }
     prctl(PR_SET_DUMPABLE, own->dumpable, 0, 0, 0);
 }

@@ -7,8 +7,6 @@
 #include "birth.h"
 #include "group.h"
 
-/* From this delay on requests are refused rather than left waiting. */
-#define HOPELESS_MS 4000
 /* For each worker that takes the place of one that had done well. */
 #define PACE_MS 100
 /* Of replaced workers that still finish their requests, so many times the
@@ -88,7 +86,7 @@ void cgwd_staff_fill_later(cgwd_generation *gen)
 {
     int64_t delay = cgwd_backoff_next(&gen->backoff, cgwd_now());
 
-    if (delay >= HOPELESS_MS
+    if (delay >= CGWD_HOPELESS_MS
         && !cgwd_generation_count(gen, CGWD_PROCESS_SERVING)) {
         cgwd_group_set_refusing(gen->group, 1);
     }

@@ -74,6 +74,8 @@ void cgwd_supervisor_end(cgwd_supervisor *sup, const char *why,
 /* End as if killed: the processes finish their requests by themselves, while httpd's
  * parent starts another supervisor. */
 void cgwd_supervisor_leave(cgwd_supervisor *sup);
+/* Files of sites (CGatewayWatch), where that is not done already. */
+void cgwd_supervisor_watch_files(cgwd_supervisor *sup);
 /* After a process has gone: stops the loop when that was the last. */
 void cgwd_supervisor_check_end(cgwd_supervisor *sup);
 

@@ -24,6 +24,7 @@ struct cgwm_inbox {
     apr_size_t body_left;   /* of the BODY frame being received */
     uint8_t body_flags;
     int fd;                 /* descriptor received and not yet taken */
+    int narrow;             /* the kernel had to drop one */
 };
 
 cgwm_inbox *cgwm_inbox_create(request_rec *r)
@@ -62,6 +63,7 @@ void cgwm_inbox_reset(cgwm_inbox *in)
     cgwm_inbox_close(in);
     in->body_left = 0;
     in->body_flags = 0;
+    in->narrow = 0;
 }
 
 int cgwm_inbox_take_fd(cgwm_inbox *in)
@@ -70,6 +72,11 @@ int cgwm_inbox_take_fd(cgwm_inbox *in)
 
     in->fd = -1;
     return fd;
+}
+
+int cgwm_inbox_is_narrow(const cgwm_inbox *in)
+{
+    return in->narrow;
 }
 
 /* A new block with room for `room` bytes, what is unread moved into it. */
@@ -163,6 +170,7 @@ apr_status_t cgwm_inbox_receive(cgwm_inbox *in, int fd)
     if (hdr.msg_controllen > 0) {
         take_fds(in, &hdr);
     }
+    in->narrow |= (hdr.msg_flags & MSG_CTRUNC) != 0;
     if (n == 0) {
         return APR_EOF;
     }

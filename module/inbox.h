@@ -31,6 +31,8 @@ enum cgw_wire_status cgwm_inbox_next(cgwm_inbox *in, struct cgw_frame *frame,
 
 /* The descriptor that came with a FILE frame, now the caller's; -1: none. */
 int cgwm_inbox_take_fd(cgwm_inbox *in);
+/* Whether one came for which this process has no room. */
+int cgwm_inbox_is_narrow(const cgwm_inbox *in);
 
 /* Give up buffers and descriptors. */
 void cgwm_inbox_close(cgwm_inbox *in);

@@ -2,6 +2,7 @@
 
 #include "response.h"
 
+#include <errno.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -215,6 +216,14 @@ static void take_file(cgwm_response *res, const uint8_t *payload, size_t len)
     struct stat st;
     uint64_t offset, length;
 
+    if (fd < 0 && cgwm_inbox_is_narrow(res->inbox)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, EMFILE, res->r, CGW_LOGNO(0128)
+                      "%s: this process of httpd has no descriptor left for the file "
+                      "that a worker passes to it; raise the limit on descriptors "
+                      "(LimitNOFILE=) of httpd's service", res->group);
+        fail(res, cgwm_refuse(res->r));
+        return;
+    }
     if (fd < 0 || len != 16 || res->state != CGWM_RESPONSE_STARTED) {
         if (fd >= 0) {
             cgw_close_passed(fd);

@@ -265,7 +265,7 @@ static int is_reachable(const listener *l, const cgwm_group *group)
     struct stat st;
 
     return lstat(group->address.sun_path, &st) == 0 && st.st_dev == l->dev
-           && st.st_ino == l->ino && poll(&end, 1, 0) == 0;
+           && st.st_ino == l->ino && poll(&end, 1, 0) <= 0;
 }
 
 static void drop_listener(cgwm_rundir *dir, listener *l)
@@ -285,12 +285,14 @@ static apr_status_t bind_group(cgwm_rundir *dir, const cgwm_group *group,
     if (l && is_reachable(l, group)) {
         /* httpd's User, and the size, may be others now */
         rv = set_queue_size(l->fd, group);
-        return rv != APR_SUCCESS ? rv : give_to_httpd(group->address.sun_path);
+        rv = rv != APR_SUCCESS ? rv : give_to_httpd(group->address.sun_path);
     }
-    if (l) {
-        drop_listener(dir, l);
+    else {
+        if (l) {
+            drop_listener(dir, l);
+        }
+        rv = add_listener(dir, group);
     }
-    rv = add_listener(dir, group);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, CGW_LOGNO(0112)
                      "cannot listen on %s: group %s cannot be served",

@@ -264,9 +264,9 @@ static apr_status_t await_answer(supervisor *sup)
     return answer.type == CGW_MSG_ACCEPTED ? APR_SUCCESS : EPROTO;
 }
 
-static apr_status_t send_config(supervisor *sup, server_rec *s,
-                                const configuration *config, int commit,
-                                apr_pool_t *ptemp)
+static apr_status_t send_all(supervisor *sup, server_rec *s,
+                             const configuration *config, int commit,
+                             apr_pool_t *ptemp)
 {
     const int fds[2] = {config->specs, cgwm_grouplog_of_server(s, s, ptemp)};
     apr_status_t rv = cgw_message_send(sup->control, CGW_MSG_CONFIG,
@@ -282,6 +282,24 @@ static apr_status_t send_config(supervisor *sup, server_rec *s,
         rv = cgw_message_send(sup->control, CGW_MSG_COMMIT, (uint64_t)commit,
                               NULL, 0);
     }
+    return rv;
+}
+
+/* Neither the supervisor's end nor its silence. */
+static int is_own_want(apr_status_t rv)
+{
+    return rv == ENOMEM || rv == ENOBUFS || rv == EMFILE || rv == ENFILE
+           || rv == ETOOMANYREFS;
+}
+
+/* *sent: as much as httpd's parent could do. */
+static apr_status_t send_config(supervisor *sup, server_rec *s,
+                                const configuration *config, int commit,
+                                int *sent, apr_pool_t *ptemp)
+{
+    apr_status_t rv = send_all(sup, s, config, commit, ptemp);
+
+    *sent = !is_own_want(rv);
     return rv == APR_SUCCESS ? await_answer(sup) : rv;
 }
 
@@ -330,11 +348,12 @@ static apr_status_t start_and_configure(supervisor *sup, server_rec *s,
                                         pid_t predecessor, apr_pool_t *ptemp)
 {
     apr_status_t rv = start_supervisor(sup, s, predecessor, ptemp);
+    int sent;
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    rv = send_config(sup, s, config, CGW_COMMIT_GRACEFUL, ptemp);
+    rv = send_config(sup, s, config, CGW_COMMIT_GRACEFUL, &sent, ptemp);
     if (rv != APR_SUCCESS) {
         discard_supervisor(sup);
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, CGW_LOGNO(0103)
@@ -377,6 +396,7 @@ static apr_status_t replace_supervisor(supervisor *sup, server_rec *s,
 {
     supervisor former = *sup;
     apr_status_t rv;
+    int sent;
 
     if (!elsewhere) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "mod_cgateway was upgraded "
@@ -392,7 +412,18 @@ static apr_status_t replace_supervisor(supervisor *sup, server_rec *s,
     }
     *sup = former;
     return sup->protocol == CGW_CONTROL_VERSION
-               ? send_config(sup, s, config, commit, ptemp) : rv;
+               ? send_config(sup, s, config, commit, &sent, ptemp) : rv;
+}
+
+/* What httpd's parent has not got itself, a descriptor or memory, is no reason to end
+ * a supervisor that serves: the hook of the monitor tries again. */
+static void say_want(server_rec *s, apr_status_t rv)
+{
+    ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, CGW_LOGNO(0184)
+                 "the configuration of the groups cannot be passed on: they "
+                 "are served as they were before, and it is tried again. "
+                 "Limits on descriptors or memory of httpd's service are the "
+                 "usual cause");
 }
 
 /* Gives the running supervisor the configuration; one that is gone or does
@@ -402,14 +433,18 @@ static apr_status_t pass_on(supervisor *sup, server_rec *s,
                             int elsewhere, apr_pool_t *ptemp)
 {
     apr_status_t rv;
+    int sent;
 
     if (sup->pid > 0 && (elsewhere || is_outdated(sup, ptemp))) {
         return replace_supervisor(sup, s, config, commit, elsewhere, ptemp);
     }
     if (sup->pid > 0) {
         kill(sup->pid, SIGCONT); /* nobody serves while its answer is awaited */
-        rv = send_config(sup, s, config, commit, ptemp);
-        if (rv == APR_SUCCESS) {
+        rv = send_config(sup, s, config, commit, &sent, ptemp);
+        if (!sent) {
+            say_want(s, rv);
+        }
+        if (rv == APR_SUCCESS || !sent) {
             return rv;
         }
         ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s, CGW_LOGNO(0102)
@@ -421,8 +456,6 @@ static apr_status_t pass_on(supervisor *sup, server_rec *s,
     return start_and_configure(sup, s, config, 0, ptemp);
 }
 
-/* What httpd's parent has not got itself, a descriptor or memory, is no reason to end
- * a supervisor that serves: the hook of the monitor tries again. */
 static apr_status_t configure(supervisor *sup, server_rec *s, int commit,
                               int elsewhere, apr_pool_t *ptemp)
 {
@@ -434,11 +467,19 @@ static apr_status_t configure(supervisor *sup, server_rec *s, int commit,
         close(config.specs);
     }
     else {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, s, CGW_LOGNO(0184)
-                     "the configuration of the groups cannot be passed on: they "
-                     "are served as they were before, and it is tried again. "
-                     "Limits on descriptors or memory of httpd's service are the "
-                     "usual cause");
+        say_want(s, rv);
+    }
+    return rv;
+}
+
+/* Binds what is not bound, and passes everything on. */
+static apr_status_t prepare(supervisor *sup, server_rec *s, int commit, int elsewhere,
+                            apr_pool_t *ptemp)
+{
+    apr_status_t rv = cgwm_rundir_prepare(&sup->rundir, s, ptemp, sup->pool);
+
+    if (rv == APR_SUCCESS) {
+        rv = configure(sup, s, commit, elsewhere, ptemp);
     }
     cgwm_server_conf_get(s)->is_pending = rv != APR_SUCCESS;
     return rv;
@@ -461,7 +502,7 @@ static void configure_again(supervisor *sup, server_rec *s)
     apr_pool_t *ptemp;
 
     apr_pool_create(&ptemp, sup->pool);
-    configure(sup, s, CGW_COMMIT_GRACEFUL, 0, ptemp);
+    prepare(sup, s, CGW_COMMIT_GRACEFUL, 0, ptemp);
     apr_pool_destroy(ptemp);
     watch(sup, s->process->pconf);
 }
@@ -606,11 +647,8 @@ static apr_status_t apply_config(supervisor *sup, server_rec *s,
                                  apr_pool_t *ptemp)
 {
     cgwm_rundir *left = leave_rundir(sup, s, ptemp);
-    apr_status_t rv = cgwm_rundir_prepare(&sup->rundir, s, ptemp, sup->pool);
+    apr_status_t rv = prepare(sup, s, commit_kind(), left != NULL, ptemp);
 
-    if (rv == APR_SUCCESS) {
-        rv = configure(sup, s, commit_kind(), left != NULL, ptemp);
-    }
     if (left && sup->rundir) {
         cgwm_rundir_close(left);
     }

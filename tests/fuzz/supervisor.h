@@ -29,6 +29,11 @@ void cgwd_supervisor_end(cgwd_supervisor *sup, const char *why, int httpd_ended)
 }
 #endif
 
+void cgwd_supervisor_watch_files(cgwd_supervisor *sup)
+{
+    (void)sup;
+}
+
 void cgwd_supervisor_leave(cgwd_supervisor *sup)
 {
     (void)sup;

@@ -2,6 +2,7 @@
 """The life of a process of a group: import the application, then be a template
 that forks workers, or a worker, as the supervisor says (cgw_control.h)."""
 
+import errno
 import faulthandler
 import gc
 import importlib
@@ -291,6 +292,12 @@ def _become_worker(control, output):
     os.close(output)
 
 
+def _tell_no_worker(settings, error):
+    _report.tell("CGW0413: group %r: no worker could be forked: %s; the supervisor tries "
+                 "again. Look at the limits on processes and open files, and at free "
+                 "memory" % (settings.group, error))
+
+
 def _fork_worker(settings, control, output):
     """True in the worker, which is the supervisor's child."""
     _flush()
@@ -298,9 +305,7 @@ def _fork_worker(settings, control, output):
         if not _cgateway.fork_worker():
             return False
     except OSError as error:
-        _report.tell("CGW0413: group %r: no worker could be forked: %s; the "
-                     "supervisor tries again. Look at the limit on processes "
-                     "and at free memory" % (settings.group, error))
+        _tell_no_worker(settings, error)
         return False
     try:
         _become_worker(control, output)
@@ -328,7 +333,13 @@ def _await_role(settings):
     None where it has done its work."""
     frozen = False
     while True:
-        message = _cgateway.receive(CONTROL_FD)
+        try:
+            message = _cgateway.receive(CONTROL_FD)
+        except OSError as error:
+            if error.errno != errno.EMFILE:
+                raise
+            _tell_no_worker(settings, error)    # no room for its descriptors
+            continue
         if message is None or message[0] == _cgateway.DRAIN:
             return None
         kind, max_requests, descriptors = message
