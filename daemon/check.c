@@ -207,6 +207,10 @@ enum cgwd_command_result cgwd_command_check(cgwd_client *client,
         cgwd_client_fail(client, CGWD_ADMIN_USAGE, "a path begins with a slash");
         return CGWD_COMMAND_DONE;
     }
+    if (group->spec->unready) {
+        cgwd_client_fail(client, CGWD_ADMIN_FAILED, "%s", group->spec->unready);
+        return CGWD_COMMAND_DONE;
+    }
     if (!client->job && count(client->sup) < CHECKS_MAX) {
         err = begin_job(client, group);
     }

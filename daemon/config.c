@@ -180,13 +180,20 @@ static void retire_unseen(cgwd_supervisor *sup)
     }
 }
 
-static void apply_entry(cgwd_supervisor *sup, entry *e, int restart)
+/* What is not taken is forget()'s. */
+static void apply_entry(cgwd_supervisor *sup, entry *e, uint64_t kind)
 {
     cgwd_group *group = apr_hash_get(sup->groups, e->spec->name,
                                      APR_HASH_KEY_STRING);
 
+    if (group && kind == CGW_COMMIT_COMPLETED
+        && cgwd_group_has(group, e->spec, e->pool)) {
+        group->seen = 1;
+        return;
+    }
     if (group) {
-        cgwd_group_update(group, e->pool, e->spec, e->listener, e->log, restart);
+        cgwd_group_update(group, e->pool, e->spec, e->listener, e->log,
+                          kind == CGW_COMMIT_RESTART);
     }
     else {
         cgwd_group_create(sup, e->pool, e->spec, e->listener, e->log);
@@ -214,7 +221,7 @@ static int commit(cgwd_config *config, const struct cgw_message *msg)
     mark_unseen(sup);
     for (int i = 0; i < config->entries->nelts; i++) {
         apply_entry(sup, &APR_ARRAY_IDX(config->entries, i, entry),
-                    msg->arg == CGW_COMMIT_RESTART);
+                    msg->arg);
     }
     retire_unseen(sup);
     forget(config);

@@ -119,7 +119,10 @@ static void begin(cgwd_generation *gen)
 {
     cgwd_generation_set_state(gen, CGWD_GENERATION_STARTING,
                               "importing the application");
-    if (!cgwd_birth_exec(gen)) {
+    if (gen->spec->unready) {
+        cgwd_generation_start_failed(gen, gen->spec->unready);
+    }
+    else if (!cgwd_birth_exec(gen)) {
         cgwd_generation_start_failed(gen, "no process could be started");
     }
 }

@@ -367,6 +367,11 @@ static void flush_outputs(const cgwd_group *group)
     }
 }
 
+int cgwd_group_has(const cgwd_group *group, const cgw_spec *spec, apr_pool_t *p)
+{
+    return !group->retiring && strcmp(group->digest, cgw_spec_digest(spec, p)) == 0;
+}
+
 void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
                        int listener, int log, int restart)
 {

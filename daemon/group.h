@@ -68,6 +68,8 @@ typedef struct cgwd_group {
 /* Takes over the pool with the spec, and both descriptors. */
 void cgwd_group_create(cgwd_supervisor *sup, apr_pool_t *spec_pool,
                        cgw_spec *spec, int listener, int log);
+/* Whether that is its spec already. */
+int cgwd_group_has(const cgwd_group *group, const cgw_spec *spec, apr_pool_t *p);
 void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
                        int listener, int log, int restart);
 /* Start a new generation of the present configuration beside the old, as a

@@ -16,7 +16,8 @@
  *      USER    arg = uid that httpd's children run as
  *      GROUP   arg = index; descriptors: [0] listening socket, [1] the error
  *              log of the virtual host that owns the group; once per group
- *      COMMIT  arg = CGW_COMMIT_GRACEFUL or CGW_COMMIT_RESTART
+ *      COMMIT  arg = CGW_COMMIT_GRACEFUL, CGW_COMMIT_RESTART or
+ *              CGW_COMMIT_COMPLETED
  *
  *    cgatewayd answers ACCEPTED (arg = number of groups) or REFUSED (arg =
  *    errno). End of file from the parent means httpd has ended: remove the
@@ -78,7 +79,7 @@
 #include <stdint.h>
 
 #ifndef CGW_CONTROL_VERSION /* tests build another one */
-#define CGW_CONTROL_VERSION 9
+#define CGW_CONTROL_VERSION 10
 #endif
 #define CGW_CONTROL_MAGIC 0x31574743u /* "CGW1" */
 
@@ -122,6 +123,7 @@ enum cgw_succession {
 
 #define CGW_COMMIT_GRACEFUL 0
 #define CGW_COMMIT_RESTART 1
+#define CGW_COMMIT_COMPLETED 2  /* some have what they lacked; no other one reloads */
 
 /* READY flags */
 #define CGW_READY_FORKABLE 0x1  /* it may become a template */

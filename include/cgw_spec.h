@@ -76,6 +76,7 @@ enum cgw_preload {
     X(cpus)                     /* cgw_cpus.h; NULL: all */                   \
     X(cgroup_dir)               /* to be made and joined; NULL: none */       \
     X(chroot)                   /* the root directory of the processes */     \
+    X(unready)                  /* why it cannot be started, yet; NULL: it can */ \
     X(socket)                   /* absolute path of the listening socket */
 
 /* X(field) -- lists of strings */
@@ -101,7 +102,7 @@ typedef struct cgw_spec {
 #undef X
 } cgw_spec;
 
-#define CGW_SPEC_VERSION 10
+#define CGW_SPEC_VERSION 11
 #define CGW_DIGEST_HEX 40   /* SHA-1 in hexadecimal, without the NUL */
 
 /* A spec with its defaults; lists are empty arrays. Never NULL. */

@@ -67,11 +67,11 @@ static int only_regular(int fd)
 /* ---- by openat2 ---------------------------------------------------------- */
 
 #ifdef SYS_openat2
-static int open_at(int directory, const char *path)
+static int open_at(int directory, const char *path, int flags, mode_t mode, int resolve)
 {
     struct open_how how = {
-        .flags = FILE_FLAGS,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+        .flags = (unsigned)flags, .mode = flags & O_CREAT ? mode : 0,
+        .resolve = (unsigned)resolve | RESOLVE_NO_MAGICLINKS};
     int fd, tries = 0;
 
     do { /* EAGAIN: something was renamed meanwhile */
@@ -80,13 +80,23 @@ static int open_at(int directory, const char *path)
     return fd;
 }
 #else
-static int open_at(int directory, const char *path)
+#define RESOLVE_BENEATH 0
+static int open_at(int directory, const char *path, int flags, mode_t mode, int resolve)
 {
     (void)directory;
     (void)path;
+    (void)flags;
+    (void)mode;
+    (void)resolve;
     return fail(ENOSYS);
 }
 #endif
+
+/* EPERM: a filter of system calls that knows no openat2. */
+static int is_missing(int error)
+{
+    return error == ENOSYS || error == EPERM;
+}
 
 /* ---- step by step -------------------------------------------------------- */
 
@@ -105,11 +115,14 @@ static int next_name(const char **path, char *name, size_t size)
     return 1;
 }
 
-/* Takes `directory` over. */
-static int walk(int directory, const char *path)
+int cgwm_beneath_walk(int directory, const char *path, int flags, mode_t mode)
 {
     char name[NAME_MAX + 1];
 
+    if (directory < 0) {
+        return -1;
+    }
+    path += strspn(path, "/");
     for (;;) {
         if (!next_name(&path, name, sizeof(name))) {
             close(directory);
@@ -119,8 +132,8 @@ static int walk(int directory, const char *path)
             close(directory);
             return fail(EXDEV);
         }
-        int flags = *path ? DIRECTORY : FILE_FLAGS;
-        int next = openat(directory, name, flags | O_NOFOLLOW);
+        int next = openat(directory, name, (*path ? DIRECTORY : flags) | O_NOFOLLOW,
+                          mode);
         close_quietly(directory);
         if (next < 0 || !*path) {
             return next;
@@ -136,7 +149,7 @@ int cgwm_beneath_open_strictly(const char *directory, const char *path)
     const char *rest = below(directory, path);
     int root = rest ? open(directory, DIRECTORY) : fail(EXDEV);
 
-    return root < 0 ? -1 : only_regular(walk(root, rest));
+    return only_regular(cgwm_beneath_walk(root, rest, FILE_FLAGS, 0));
 }
 
 int cgwm_beneath_open(const char *directory, const char *path)
@@ -148,11 +161,18 @@ int cgwm_beneath_open(const char *directory, const char *path)
     if (root < 0) {
         return -1;
     }
-    fd = open_at(root, rest);
+    fd = open_at(root, rest, FILE_FLAGS, 0, RESOLVE_BENEATH);
     close_quietly(root);
-    /* EPERM: a filter of system calls that knows no openat2 */
-    if (fd < 0 && (errno == ENOSYS || errno == EPERM)) {
+    if (fd < 0 && is_missing(errno)) {
         return cgwm_beneath_open_strictly(directory, path);
     }
     return only_regular(fd);
+}
+
+int cgwm_beneath_open_plainly(const char *path, int flags, mode_t mode)
+{
+    int fd = open_at(AT_FDCWD, path, flags, mode, 0);
+
+    return fd < 0 && is_missing(errno)
+               ? cgwm_beneath_walk(open("/", DIRECTORY), path, flags, mode) : fd;
 }

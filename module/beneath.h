@@ -2,6 +2,8 @@
 #ifndef CGWM_BENEATH_H
 #define CGWM_BENEATH_H
 
+#include <sys/types.h>
+
 /* Opening a file by a path that an application names, and nothing outside of the
  * directories that the administrator allows. libc only. */
 
@@ -15,5 +17,12 @@ int cgwm_beneath_open(const char *directory, const char *path);
 
 /* The same for kernels without openat2 (before 5.6): follows no links at all. */
 int cgwm_beneath_open_strictly(const char *directory, const char *path);
+
+/* Opens the absolute path without any symbolic link from `directory` on, which is
+ * closed; -1: its errno stays. */
+int cgwm_beneath_walk(int directory, const char *path, int flags, mode_t mode);
+/* Opens the path, but none of those that /proc makes of what is open; where the kernel
+ * lacks openat2, without links. */
+int cgwm_beneath_open_plainly(const char *path, int flags, mode_t mode);
 
 #endif

@@ -8,8 +8,9 @@
 
 #include "apr_strings.h"
 
-#include "sandbox.h"
+#include "ownfile.h"
 #include "parse.h"
+#include "sandbox.h"
 #include "user.h"
 
 /* A path that a directive names; said is the directive, value and place. */
@@ -80,6 +81,30 @@ static void check_import_paths(cgwm_report *report, const cgwm_definition *def,
     }
 }
 
+/* A file that is there is tried; one that is not is made at the start. */
+static void try_error_log(cgwm_report *report, const cgwm_definition *def,
+                          const cgw_spec *spec)
+{
+    cgwm_ownfile file = {.path = spec->error_log, .spec = spec};
+    int fd;
+    apr_status_t rv;
+
+    if (!cgwm_report_is_test(report->p)) {
+        return;     /* it is about to be opened */
+    }
+    rv = cgwm_ownfile_append(&file, 0, &fd, report->p);
+    if (rv == APR_SUCCESS) {
+        close(fd);
+    }
+    else if (!APR_STATUS_IS_ENOENT(rv) && (rv != ENXIO || file.suspect)) {
+        cgwm_report_absent(report, CGW_LOGNO(0198) "group %s: %s: %s cannot be opened: "
+            "%s. Keep the log in a directory that root alone can change, or make it a "
+            "plain file.", spec->name,
+            cgwm_definition_quote(def, CGWM_ERROR_LOG, report->p), spec->error_log,
+            cgwm_ownfile_explain(&file, rv, report->p));
+    }
+}
+
 /* The directory of a log file; httpd's parent writes there, not the group's user. */
 static void check_error_log(cgwm_report *report, const cgwm_definition *def,
                             const cgw_spec *spec)
@@ -95,7 +120,9 @@ static void check_error_log(cgwm_report *report, const cgwm_definition *def,
         cgwm_report_absent(report, CGW_LOGNO(0196) "group %s: %s: there is no directory "
             "%s. Create it, or correct the path.", spec->name,
             cgwm_definition_quote(def, CGWM_ERROR_LOG, report->p), dir);
+        return;
     }
+    try_error_log(report, def, spec);
 }
 
 static void check_application(cgwm_report *report, const cgwm_definition *def,

@@ -23,6 +23,7 @@ extern module AP_MODULE_DECLARE_DATA cgateway_module;
 typedef struct cgwm_group {
     cgw_spec *spec;
     const char *where;      /* file:line of its first definition */
+    const struct cgwm_definition *definition; /* the one that came first */
     server_rec *owner;      /* its ErrorLog gets the group's output */
     const char *handler;    /* "cgateway:<name>" */
     piped_log *logger;      /* program of CGatewayErrorLog, NULL: none */
@@ -136,6 +137,11 @@ static inline cgwm_dir_conf *cgwm_dir_conf_get(const request_rec *r)
  * hook; idempotent. */
 int cgwm_groups_resolve(apr_pool_t *pconf, apr_pool_t *ptemp,
                         server_rec *main_server);
+
+/* Of groups that lack a file of their own (cgw_spec's unready): how many have it by now,
+ * and may start. Says nothing. */
+int cgwm_groups_complete(apr_pool_t *pconf, server_rec *main_server,
+                         apr_pool_t *ptemp);
 
 /* The group of that name, or NULL. After cgwm_groups_resolve. */
 cgwm_group *cgwm_group_find(const server_rec *main_server, const char *name);

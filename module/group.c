@@ -101,30 +101,40 @@ static const char *default_python(resolver *r, const cgw_spec *spec)
     const char *python = is_executable_file(cgwm_inside(spec, SYSTEM_PYTHON, r->p))
                              ? SYSTEM_PYTHON
                              : spec->chroot ? NULL : find_on_path("python3", r->p);
-    int runs;
+    int goes_on;
 
     if (python) {
         return python;
     }
-    runs = cgwm_report_absent(&r->report, CGW_LOGNO(0042) "group %s has no "
+    goes_on = cgwm_report_absent(&r->report, CGW_LOGNO(0042) "group %s has no "
         "CGatewayPython, and there is neither " SYSTEM_PYTHON " nor a python3 on httpd's "
         "PATH. Install Python, or set CGatewayPython to a virtual environment or an "
         "interpreter.", spec->name);
-    return runs ? SYSTEM_PYTHON : NULL;
+    return goes_on ? SYSTEM_PYTHON : NULL;
+}
+
+static void lack_python(resolver *r, cgw_spec *spec)
+{
+    spec->unready = apr_psprintf(r->p, "CGatewayPython %s is not there; \"apachectl "
+                                 "configtest\" tells more", spec->python);
 }
 
 /* CGatewayPython: a directory is a virtual environment. */
 static const char *resolve_python(resolver *r, const cgwm_definition *def,
-                                  const cgw_spec *spec)
+                                  cgw_spec *spec)
 {
     static const char *const names[] = {"/bin/python3", "/bin/python"};
     struct stat st;
-    int runs;
+    int goes_on;
 
     if (!spec->python) {
         return default_python(r, spec);
     }
-    if (stat(cgwm_inside(spec, spec->python, r->p), &st) || !S_ISDIR(st.st_mode)) {
+    if (stat(cgwm_inside(spec, spec->python, r->p), &st)) {
+        lack_python(r, spec);   /* or the directory that it is to be */
+        return spec->python;
+    }
+    if (!S_ISDIR(st.st_mode)) {
         return spec->python;
     }
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -133,12 +143,22 @@ static const char *resolve_python(resolver *r, const cgwm_definition *def,
             return file;
         }
     }
-    runs = cgwm_report_absent(&r->report, CGW_LOGNO(0043) "group %s: %s: the directory "
-        "is not a virtual environment: it has neither bin/python3 nor bin/python that "
-        "leads to an interpreter. Create it (python3 -m venv %s), or name an "
-        "interpreter.",
+    goes_on = cgwm_report_absent(&r->report, CGW_LOGNO(0043) "group %s: %s: the "
+        "directory is not a virtual environment: it has neither bin/python3 nor "
+        "bin/python that leads to an interpreter. Create it (python3 -m venv %s), or "
+        "name an interpreter.",
         spec->name, cgwm_definition_quote(def, CGWM_PYTHON, r->p), spec->python);
-    return runs ? apr_pstrcat(r->p, spec->python, names[0], NULL) : NULL;
+    lack_python(r, spec);
+    return goes_on ? apr_pstrcat(r->p, spec->python, names[0], NULL) : NULL;
+}
+
+/* What may be missing for a while, and has to be known before the group can start. */
+static void resolve_own_files(resolver *r, const cgwm_definition *def, cgw_spec *spec)
+{
+    spec->unready = NULL;
+    spec->python = def->spec->python;
+    spec->python = resolve_python(r, def, spec);
+    cgwm_variables_resolve(&r->report, def, spec, r->p);
 }
 
 static const char *resolve_application(resolver *r, const cgw_spec *spec)
@@ -216,11 +236,11 @@ static cgwm_group *make_group(resolver *r, const cgwm_definition *def,
 
     group->spec = spec;
     group->where = def->where;
+    group->definition = def;
     group->owner = def->server;
     group->handler = apr_pstrcat(r->p, "cgateway:", name, NULL);
     spec->name = name;
     spec->application = resolve_application(r, spec);
-    spec->python = resolve_python(r, def, spec);
     resolve_path(r, def, spec);
     spec->watch = values(def->watch, r->p);
     spec->allow_read = values(def->allow_read, r->p);
@@ -228,7 +248,7 @@ static cgwm_group *make_group(resolver *r, const cgwm_definition *def,
     resolve_address(r, group);
     cgwm_limits_resolve(&r->report, spec, r->p);
     cgwm_user_resolve(&r->report, def, spec, r->p);
-    cgwm_variables_resolve(&r->report, def, spec, r->p);
+    resolve_own_files(r, def, spec);
     return group;
 }
 
@@ -387,6 +407,36 @@ int cgwm_groups_resolve(apr_pool_t *pconf, apr_pool_t *ptemp,
         give_tallies(&r);
     }
     return r.report.errors ? HTTP_INTERNAL_SERVER_ERROR : OK;
+}
+
+/* What is made for it is in p: nothing of a try that fails may stay, since httpd's parent
+ * lives long. */
+static int complete(cgw_spec *spec, const cgwm_definition *def, server_rec *main_server,
+                    apr_pool_t *p, apr_pool_t *ptemp)
+{
+    resolver r = {.report = {.main_server = main_server, .p = ptemp, .quiet = 1}, .p = p};
+
+    resolve_own_files(&r, def, spec);
+    return !spec->unready;
+}
+
+int cgwm_groups_complete(apr_pool_t *pconf, server_rec *main_server,
+                         apr_pool_t *ptemp)
+{
+    apr_hash_t *groups = cgwm_server_conf_get(main_server)->groups;
+    int completed = 0;
+
+    for (apr_hash_index_t *i = apr_hash_first(ptemp, groups); i; i = apr_hash_next(i)) {
+        cgwm_group *group = apr_hash_this_val(i);
+        cgw_spec spec = *group->spec;
+        if (spec.unready
+            && complete(&spec, group->definition, main_server, ptemp, ptemp)
+            && complete(&spec, group->definition, main_server, pconf, ptemp)) {
+            *group->spec = spec;
+            completed++;
+        }
+    }
+    return completed;
 }
 
 struct name_search {

@@ -12,6 +12,7 @@
 
 #include "cgw_log.h"
 #include "errorformat.h"
+#include "ownfile.h"
 #include "parse.h"
 
 APLOG_USE_MODULE(cgateway);
@@ -86,17 +87,20 @@ static int open_program(cgwm_group *group, const char *program)
 
 static int open_file(const cgwm_group *group, const char *path, apr_pool_t *ptemp)
 {
-    apr_file_t *file;
-    apr_status_t rv = apr_file_open(&file, path, APR_FOPEN_WRITE | APR_FOPEN_APPEND
-                                    | APR_FOPEN_CREATE, APR_OS_DEFAULT, ptemp);
+    cgwm_ownfile file = {.path = path, .spec = group->spec};
+    int fd;
+    apr_status_t rv = cgwm_ownfile_append(&file, 1, &fd, ptemp);
 
     if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, rv, group->owner, CGW_LOGNO(0194)
-                     "group %s: CGatewayErrorLog %s cannot be opened; its lines go to "
-                     "the ErrorLog", group->spec->name, path);
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, group->owner, CGW_LOGNO(0194)
+                     "group %s: CGatewayErrorLog %s cannot be opened: %s. Its lines "
+                     "go to the ErrorLog", group->spec->name, path,
+                     cgwm_ownfile_explain(&file, rv, ptemp));
         return -1;
     }
-    return descriptor_of(file);
+    apr_pool_cleanup_register(ptemp, (void *)(intptr_t)fd, close_descriptor,
+                              apr_pool_cleanup_null);
+    return fd;
 }
 
 void cgwm_grouplog_describe(cgwm_group *group, apr_pool_t *p)

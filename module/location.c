@@ -261,7 +261,8 @@ static const char *add_root(cmd_parms *cmd, apr_array_header_t *roots,
             "not a directory. Write an absolute path, or Off.", word);
     }
     rv = apr_stat(&info, path, APR_FINFO_TYPE, cmd->temp_pool);
-    if ((rv != APR_SUCCESS || info.filetype != APR_DIR) && !cgwm_report_httpd_runs()) {
+    if ((rv != APR_SUCCESS || info.filetype != APR_DIR)
+        && cgwm_report_is_test(cmd->temp_pool)) {
         return apr_psprintf(cmd->pool, CGW_LOGNO(0155) "CGatewaySendfileRoot %s: %s "
             "is not a directory that exists. Create it, or correct the path.", word,
             path);

@@ -14,6 +14,7 @@ typedef struct cgwm_report {
     server_rec *main_server;
     apr_pool_t *p;              /* for the texts */
     int errors;
+    int quiet;                  /* said already: nothing is said again */
     apr_hash_t *accounts;       /* user.c's: what it has looked up */
     int mounts_tried, mounts_error; /* sandbox.c's: what making one came to */
 } cgwm_report;
@@ -22,11 +23,13 @@ typedef struct cgwm_report {
  * configuration, a warning does not. */
 void cgwm_report_error(cgwm_report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* Whether httpd runs already, and an error would end it. */
-int cgwm_report_httpd_runs(void);
-/* Of a site's own files, which its owner may remove at any time. An error, unless httpd
- * runs already: then its other sites are served on, and of this one the processes that
- * there are, since new ones do not start (CGW0230). Whether it is no error. */
+/* Whether the administrator asks what is missing of the sites: "httpd -t", and "httpd -k
+ * graceful" or "restart", which read the configuration before they signal. An httpd that
+ * starts, or that runs and reads it again, serves the other sites. */
+int cgwm_report_is_test(apr_pool_t *p);
+/* Of a site's own files, which its owner may remove at any time. An error in such a test
+ * alone: else the other sites are served, and of this one the processes that there are,
+ * since new ones do not start (CGW0230, CGW0231). Whether it is no error. */
 int cgwm_report_absent(cgwm_report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void cgwm_report_warning(cgwm_report *report, const char *format, ...)

@@ -497,12 +497,12 @@ static int is_stopping(void)
     return state == AP_MPMQ_STOPPING;
 }
 
-static void configure_again(supervisor *sup, server_rec *s)
+static void configure_again(supervisor *sup, server_rec *s, int commit)
 {
     apr_pool_t *ptemp;
 
     apr_pool_create(&ptemp, sup->pool);
-    prepare(sup, s, CGW_COMMIT_GRACEFUL, 0, ptemp);
+    prepare(sup, s, commit, 0, ptemp);
     apr_pool_destroy(ptemp);
     watch(sup, s->process->pconf);
 }
@@ -543,22 +543,39 @@ static void maintain(int reason, void *data, apr_wait_t status)
                  "Requests that no worker had accepted wait and are then served",
                  (long)sup->pid, kind, number);
     sup->pid = 0;
-    configure_again(sup, s);
+    configure_again(sup, s, CGW_COMMIT_GRACEFUL);
+}
+
+/* Whether a file has appeared that a group could not start without. An upgrade is for
+ * graceful alone. */
+static int has_completed(const supervisor *sup, server_rec *s, apr_pool_t *pconf)
+{
+    apr_pool_t *ptemp;
+    int found;
+
+    apr_pool_create(&ptemp, pconf);
+    found = sup->pid > 0 && !is_outdated(sup, ptemp)
+            && cgwm_groups_complete(pconf, s, ptemp) > 0;
+    apr_pool_destroy(ptemp);
+    return found;
 }
 
 /* httpd's parent looks every ten seconds: what could not be done, for want of processes
  * or memory, may be possible by now. */
-static int retry(apr_pool_t *p, server_rec *s)
+static int retry(apr_pool_t *pconf, server_rec *s)
 {
     supervisor *sup = ap_retained_data_get(RETAINED_KEY);
+    int is_pending;
 
-    (void)p;
-    if (sup && sup->layout == LAYOUT && sup->rundir && !is_stopping()
-        && cgwm_server_conf_get(s)->is_pending) {
+    if (!sup || sup->layout != LAYOUT || !sup->rundir || is_stopping()) {
+        return DECLINED;
+    }
+    is_pending = cgwm_server_conf_get(s)->is_pending;
+    if (has_completed(sup, s, pconf) || is_pending) {
         if (sup->pid > 0) {
             apr_proc_other_child_unregister(sup); /* that one may be replaced */
         }
-        configure_again(sup, s);
+        configure_again(sup, s, is_pending ? CGW_COMMIT_GRACEFUL : CGW_COMMIT_COMPLETED);
     }
     return DECLINED;
 }

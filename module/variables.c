@@ -4,9 +4,9 @@
 
 #include <stdlib.h>
 
-#include "apr_file_io.h"
 #include "apr_strings.h"
 
+#include "ownfile.h"
 #include "parse_env.h"
 
 #define SETTINGS_VARIABLE "DJANGO_SETTINGS_MODULE"
@@ -14,7 +14,7 @@
 typedef struct collector {
     cgwm_report *report;
     const cgwm_definition *def;
-    const cgw_spec *spec;
+    cgw_spec *spec;
     apr_hash_t *variables;      /* name -> NAME=VALUE */
     apr_pool_t *p;
 } collector;
@@ -40,65 +40,40 @@ static void take_passed(collector *c, const cgwm_word *name)
         "CGatewayEnv.", c->spec->name, name->value, name->where);
 }
 
-static apr_status_t read_file(const char *path, char **bytes, apr_size_t *len,
-                              apr_pool_t *p)
+/* What is in the file may be secret, and the group's own log is not: it is told less. */
+static void lack_file(collector *c, const cgwm_word *file)
 {
-    apr_file_t *file;
-    apr_finfo_t info;
-    apr_status_t rv = apr_stat(&info, path, APR_FINFO_TYPE | APR_FINFO_SIZE, p);
-
-    rv = APR_STATUS_IS_INCOMPLETE(rv) ? APR_SUCCESS : rv;
-    /* before the open, which would wait for the writer of a pipe */
-    if (!rv && (info.filetype != APR_REG || info.size > CGWM_ENV_FILE_MAX)) {
-        rv = info.filetype != APR_REG ? APR_EINVAL : APR_ENOSPC;
-    }
-    if (!rv) {
-        rv = apr_file_open(&file, path, APR_FOPEN_READ, APR_OS_DEFAULT, p);
-    }
-    if (rv) {
-        return rv;
-    }
-    *bytes = apr_palloc(p, (apr_size_t)info.size + 1);
-    rv = apr_file_read_full(file, *bytes, (apr_size_t)info.size, len);
-    rv = APR_STATUS_IS_EOF(rv) ? APR_SUCCESS : rv;
-    apr_file_close(file);
-    return rv;
+    c->spec->unready = apr_psprintf(c->p, "CGatewayEnvFile %s cannot be used; "
+                                    "\"apachectl configtest\" tells why", file->value);
 }
 
-static const char *explain(apr_status_t rv, apr_pool_t *p)
-{
-    char text[120];
-
-    if (rv == APR_EINVAL) {
-        return "it is not a regular file";
-    }
-    if (rv == APR_ENOSPC) {
-        return apr_psprintf(p, "it is longer than %d bytes", CGWM_ENV_FILE_MAX);
-    }
-    return apr_pstrdup(p, apr_strerror(rv, text, sizeof(text)));
-}
-
-static void take_file(collector *c, const cgwm_word *file)
+static void take_file(collector *c, const cgwm_word *word)
 {
     apr_array_header_t *lines = apr_array_make(c->p, 16, sizeof(const char *));
+    cgwm_ownfile file = {.path = word->value, .spec = c->spec};
     char *bytes = NULL;
     apr_size_t len = 0;
     int line;
-    apr_status_t rv = read_file(file->value, &bytes, &len, c->p);
+    apr_status_t rv = cgwm_ownfile_read(&file, &bytes, &len, CGWM_ENV_FILE_MAX, c->p);
     const char *error;
 
     if (rv) {
         cgwm_report_absent(c->report, CGW_LOGNO(0050) "group %s: CGatewayEnvFile %s (%s) "
-            "cannot be read: %s. Create the file, or correct the path; httpd reads it as "
-            "the user who starts httpd.", c->spec->name, file->value, file->where,
-            explain(rv, c->p));
+            "cannot be read: %s. %s", c->spec->name, word->value, word->where,
+            cgwm_ownfile_explain(&file, rv, c->p), file.suspect
+            ? "Let that user read the file, or keep it in a directory that root alone "
+              "can change."
+            : "Create the file, or correct the path; httpd reads it as the user who "
+              "starts httpd.");
+        lack_file(c, word);
         return;
     }
     error = cgwm_parse_env(bytes, len, lines, &line, c->p);
     if (error) {
         cgwm_report_absent(c->report, CGW_LOGNO(0051) "group %s: CGatewayEnvFile %s "
             "(%s): %s:%d: %s. Correct the line; docs/directives.md describes the format.",
-            c->spec->name, file->value, file->where, file->value, line, error);
+            c->spec->name, word->value, word->where, word->value, line, error);
+        lack_file(c, word);
         return;
     }
     for (int i = 0; i < lines->nelts; i++) {

@@ -10,7 +10,7 @@
 /* Fills spec->env: CGatewayPassEnv, then CGatewayEnvFile, then CGatewayEnv,
  * then CGatewaySettings, where a later one replaces an earlier one of the same
  * name; in the order of names, so that the order in which they are written
- * makes no difference. Reports what is wrong. */
+ * makes no difference. Reports what is wrong; spec->unready where a file is. */
 void cgwm_variables_resolve(cgwm_report *report, const cgwm_definition *def,
                             cgw_spec *spec, apr_pool_t *p);
 

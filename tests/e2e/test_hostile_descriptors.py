@@ -24,7 +24,7 @@ import os, socket, struct
 WATCH, STACKS, NAME = 21, 27, 1
 channel = socket.socket(fileno=os.dup(3))
 def say(kind, arg=0, text=b"", *descriptors):
-    message = struct.pack("<IHHQ", 0x31574743, 9, kind, arg) + text
+    message = struct.pack("<IHHQ", 0x31574743, 10, kind, arg) + text
     socket.send_fds(channel, [message], descriptors)
 """
 

@@ -14,8 +14,8 @@ from harness.paths import ROOT, SOCKET
 VERSIONS = {
     "CGW_WIRE_VERSION": (["include/cgw_wire.h"], 7, "bf3d2d5720d8"),
     "CGW_CONTROL_VERSION": (["include/cgw_control.h", "include/cgw_scoreboard.h"],
-                            9, "a81cdf77becc"),
-    "CGW_SPEC_VERSION": (["include/cgw_spec.h"], 10, "f961f52c4bef"),
+                            10, "87538de9e214"),
+    "CGW_SPEC_VERSION": (["include/cgw_spec.h"], 11, "8f6622a7ded0"),
     "CGW_ADMIN_VERSION": (["include/cgw_admin.h"], 1, "46dd639b077c"),
     "LAYOUT": (["module/supervisor.c", "module/rundir.c", "module/launch.h"],
                1, "b69dfdbb1108"),

@@ -220,8 +220,10 @@ class Httpd:
         return self
 
     def has_started(self):
-        if self.process.poll() is not None:
-            return True
+        return self.process.poll() is not None or self.has_started_apart()
+
+    def has_started_apart(self):
+        """Whether one listens, whoever started it."""
         if not (self.root / "httpd.pid").exists():
             return False
         with contextlib.suppress(OSError):
