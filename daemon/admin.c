@@ -23,7 +23,6 @@
 #define CLIENTS_OF_USER_MAX 16
 #define ACCEPTS_PER_TURN 16
 #define ACCEPT_PAUSE_MS 500
-#define LISTEN_PAUSE_MS 5000
 /* A request, or the taking of an answer, may take so long; waiting for a state,
  * so long. */
 #define TRANSFER_MS 10000
@@ -35,9 +34,9 @@
 struct cgwd_admin {
     cgwd_supervisor *sup;
     cgwd_watch listener;        /* fd -1: none */
-    cgwd_timer pause;           /* of accepting, or of being deaf */
-    int is_deaf;                /* there is no socket, and the log says so */
+    cgwd_timer pause;           /* of accepting */
     cgwd_timer recheck;         /* of those who wait */
+    int trouble;                /* errno of the latest attempt */
     const char *path, *new_path;
     dev_t dev;                  /* of the socket's file */
     ino_t ino;
@@ -448,12 +447,7 @@ static void handle_pause(cgwd_timer *timer)
 {
     cgwd_admin *admin = timer->owner;
 
-    if (admin->listener.fd < 0) {
-        if (!admin->sup->ending && !admin->sup->succeeded) { /* whose name is it? */
-            cgwd_admin_listen(admin->sup);
-        }
-    }
-    else if (cgwd_watch_add(admin->sup->loop, &admin->listener)) {
+    if (admin->listener.fd >= 0 && cgwd_watch_add(admin->sup->loop, &admin->listener)) {
         cgwd_timer_set(admin->sup->loop, timer, ACCEPT_PAUSE_MS);
     }
 }
@@ -471,6 +465,22 @@ static cgwd_admin *create(cgwd_supervisor *sup)
     admin->path = apr_pstrcat(sup->pool, sup->rundir, "/" CGW_ADMIN_SOCKET, NULL);
     admin->new_path = apr_pstrcat(sup->pool, admin->path, ".new", NULL);
     return admin;
+}
+
+int cgwd_admin_is_missing(const cgwd_supervisor *sup)
+{
+    struct stat st;
+
+    return sup->admin
+           && (sup->admin->listener.fd < 0
+               || (lstat(sup->admin->path, &st) < 0 && errno == ENOENT));
+}
+
+static const char *remedy(int err)
+{
+    return err == ENOSPC || err == EDQUOT ? "Make room in that file system (space and "
+                                            "inodes)"
+           : err == EROFS ? "Mount that file system for writing" : "Free the name";
 }
 
 void cgwd_admin_listen(cgwd_supervisor *sup)
@@ -491,16 +501,14 @@ void cgwd_admin_listen(cgwd_supervisor *sup)
         fd = err ? fd : -1;
         admin->listener.fd = err ? -1 : admin->listener.fd;
     }
-    if (err && !admin->is_deaf) {
+    if (err && err != admin->trouble
+        && err != ENOENT) { /* the directory itself is gone: httpd's parent says so */
         cgwd_log(sup->log, CGWD_ERROR, CGW_LOGNO(0311)
                  "cannot listen on %s: %s; groups are served, but cgatewayctl and "
-                 "the status page are not, until it can be done. Free the name, or "
-                 "set CGatewayRuntimeDir", admin->path, strerror(err));
+                 "the status page are not. %s, or set CGatewayRuntimeDir; it is tried "
+                 "again", admin->path, strerror(err), remedy(err));
     }
-    if (err) {
-        cgwd_timer_set(sup->loop, &admin->pause, LISTEN_PAUSE_MS);
-    }
-    admin->is_deaf = err != 0;
+    admin->trouble = err;
     if (fd >= 0) {
         close(fd);
     }

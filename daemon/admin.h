@@ -42,8 +42,10 @@ enum cgwd_admin_error {
 };
 
 /* Makes the socket, or makes it anew where somebody removed it. Without it
- * groups are served all the same: a failure is logged. */
+ * groups are served all the same: a failure is logged, the same one once. */
 void cgwd_admin_listen(cgwd_supervisor *sup);
+/* Whether nothing of its name is there. */
+int cgwd_admin_is_missing(const cgwd_supervisor *sup);
 /* Removes the socket's file if it is still ours. */
 void cgwd_admin_unlink(const cgwd_supervisor *sup);
 /* A group or generation has another state: whoever waits for one is asked

@@ -12,6 +12,7 @@
 #include "cgw_log.h"
 #include "group.h"
 #include "reaper.h"
+#include "rundir.h"
 #include "succession.h"
 
 #define GROUPS_MAX 100000
@@ -29,6 +30,7 @@ struct cgwd_config {
     apr_pool_t *pool;       /* of what is being received, NULL: nothing */
     apr_array_header_t *entries;
     int log;
+    int lock;               /* -1: none was sent */
     int refused;            /* httpd's parent speaks another version */
     int trouble;            /* why the next COMMIT is refused; 0: for nothing yet */
     uid_t httpd_uid;
@@ -56,6 +58,10 @@ static void forget(cgwd_config *config)
     if (config->log >= 0) {
         close(config->log);
     }
+    if (config->lock >= 0) {
+        close(config->lock);
+    }
+    config->log = config->lock = -1;
     apr_pool_destroy(config->pool);
     config->pool = NULL;
 }
@@ -125,6 +131,16 @@ static int take_config(cgwd_config *config, const struct cgw_message *msg,
     return rv;
 }
 
+static int take_lock(cgwd_config *config, int *fds)
+{
+    if (!config->pool || fds[0] < 0 || config->lock >= 0) {
+        return EINVAL;
+    }
+    config->lock = fds[0];
+    fds[0] = -1;
+    return 0;
+}
+
 static int take_group(cgwd_config *config, const struct cgw_message *msg, int *fds)
 {
     entry *e;
@@ -147,7 +163,7 @@ static int take_group(cgwd_config *config, const struct cgw_message *msg, int *f
 
 static int is_complete(const cgwd_config *config)
 {
-    if (!config->pool) {
+    if (!config->pool || config->lock < 0) {
         return 0;
     }
     for (int i = 0; i < config->entries->nelts; i++) {
@@ -180,26 +196,29 @@ static void retire_unseen(cgwd_supervisor *sup)
     }
 }
 
-/* What is not taken is forget()'s. */
-static void apply_entry(cgwd_supervisor *sup, entry *e, uint64_t kind)
+static void apply_entry(cgwd_supervisor *sup, entry *e, int how)
 {
     cgwd_group *group = apr_hash_get(sup->groups, e->spec->name,
                                      APR_HASH_KEY_STRING);
 
-    if (group && kind == CGW_COMMIT_COMPLETED
-        && cgwd_group_has(group, e->spec, e->pool)) {
-        group->seen = 1;
-        return;
-    }
     if (group) {
-        cgwd_group_update(group, e->pool, e->spec, e->listener, e->log,
-                          kind == CGW_COMMIT_RESTART);
+        cgwd_group_update(group, e->pool, e->spec, e->listener, e->log, how);
     }
     else {
         cgwd_group_create(sup, e->pool, e->spec, e->listener, e->log);
     }
     e->pool = NULL;
     e->listener = e->log = -1;
+}
+
+/* The runtime directory's; it may have been made anew. */
+static void change_lock(cgwd_config *config)
+{
+    if (config->sup->lock >= 0) {
+        close(config->sup->lock);
+    }
+    config->sup->lock = config->lock;
+    config->lock = -1;
 }
 
 static int commit(cgwd_config *config, const struct cgw_message *msg)
@@ -218,14 +237,15 @@ static int commit(cgwd_config *config, const struct cgw_message *msg)
     sup->httpd_uid = config->httpd_uid;
     config->log = -1;
     cgwd_supervisor_watch_files(sup);
+    change_lock(config);
     mark_unseen(sup);
     for (int i = 0; i < config->entries->nelts; i++) {
-        apply_entry(sup, &APR_ARRAY_IDX(config->entries, i, entry),
-                    msg->arg);
+        apply_entry(sup, &APR_ARRAY_IDX(config->entries, i, entry), (int)msg->arg);
     }
     retire_unseen(sup);
     forget(config);
     cgwd_admin_listen(sup);
+    cgwd_rundir_watch(sup);
     cgwd_succession_check(sup);
     if (old_log != STDERR_FILENO) {
         close(old_log);
@@ -258,6 +278,9 @@ static void take_message(cgwd_config *config, const struct cgw_message *msg,
     }
     else if (msg->type == CGW_MSG_GROUP) {
         rv = take_group(config, msg, fds);
+    }
+    else if (msg->type == CGW_MSG_LOCK) {
+        rv = take_lock(config, fds);
     }
     else if (msg->type == CGW_MSG_USER) {
         config->httpd_uid = (uid_t)msg->arg;
@@ -347,7 +370,7 @@ cgwd_config *cgwd_config_listen(cgwd_supervisor *sup, int fd)
     int err;
 
     config->sup = sup;
-    config->log = -1;
+    config->log = config->lock = -1;
     config->httpd_uid = sup->httpd_uid;
     config->watch.fd = fd;
     config->watch.handle = handle_parent;

@@ -8,6 +8,7 @@
 #include "birth.h"
 #include "cgw_log.h"
 #include "group.h"
+#include "rundir.h"
 #include "staff.h"
 #include "succession.h"
 
@@ -402,6 +403,7 @@ void cgwd_generation_lost(cgwd_generation *gen, cgwd_process *proc)
     int relieved = proc->state == CGWD_PROCESS_DRAINING;
 
     unlink_process(gen, proc);
+    cgwd_rundir_doubt(gen->group);
     if (proc->closing) {
         cgwd_admin_notify(gen->sup);
     }

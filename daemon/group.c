@@ -289,6 +289,7 @@ static void take_config(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec
     cgwd_queue_set(&group->queue, listener);
     group->log = writer_of(spec, log, spec_pool);
     fcntl(listener, F_SETFL, O_NONBLOCK);
+    group->socket_ino = 0;
     if (stat(spec->socket, &st) == 0) {
         group->socket_dev = st.st_dev;
         group->socket_ino = st.st_ino;
@@ -367,14 +368,19 @@ static void flush_outputs(const cgwd_group *group)
     }
 }
 
-int cgwd_group_has(const cgwd_group *group, const cgw_spec *spec, apr_pool_t *p)
+/* What came of a configuration that changes nothing of it. */
+static void keep(cgwd_group *group, apr_pool_t *spec_pool, int listener, int log)
 {
-    return !group->retiring && strcmp(group->digest, cgw_spec_digest(spec, p)) == 0;
+    apr_pool_destroy(spec_pool);
+    close(listener);
+    close(log);
+    group->seen = 1;
 }
 
 void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
-                       int listener, int log, int restart)
+                       int listener, int log, int how)
 {
+    int restart = how == CGW_COMMIT_RESTART;
     int refusing = group->refusing;
     int changed = strcmp(group->digest, cgw_spec_digest(spec, spec_pool)) != 0;
     int moved = !is_same_socket(group->listener, listener);
@@ -383,6 +389,10 @@ void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
     const char *cgroup = group->spec->cgroup_dir
                              ? apr_pstrdup(spec_pool, group->spec->cgroup_dir) : NULL;
 
+    if (how == CGW_COMMIT_REPAIR && !changed && !moved && !was_retiring) {
+        keep(group, spec_pool, listener, log);
+        return;
+    }
     cgwd_group_set_refusing(group, 0);
     cgwd_timer_clear(group->sup->loop, &group->retry);
     flush_outputs(group);

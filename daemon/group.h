@@ -42,7 +42,7 @@ typedef struct cgwd_group {
     const cgwd_writer *log;     /* the same */
     cgwd_mounts mounts;         /* the file system of its processes */
     dev_t socket_dev;           /* of the socket's file */
-    ino_t socket_ino;
+    ino_t socket_ino;           /* 0: it is not there, and httpd's parent knows */
     unsigned last_number;
     cgwd_generation *generations; /* newest first */
     cgwd_timer retry;           /* of a start that failed; retirement */
@@ -68,10 +68,9 @@ typedef struct cgwd_group {
 /* Takes over the pool with the spec, and both descriptors. */
 void cgwd_group_create(cgwd_supervisor *sup, apr_pool_t *spec_pool,
                        cgw_spec *spec, int listener, int log);
-/* Whether that is its spec already. */
-int cgwd_group_has(const cgwd_group *group, const cgw_spec *spec, apr_pool_t *p);
+/* how: CGW_COMMIT_* */
 void cgwd_group_update(cgwd_group *group, apr_pool_t *spec_pool, cgw_spec *spec,
-                       int listener, int log, int restart);
+                       int listener, int log, int how);
 /* Start a new generation of the present configuration beside the old, as a
  * graceful restart does. */
 void cgwd_group_reload(cgwd_group *group, const char *why);

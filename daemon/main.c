@@ -26,6 +26,7 @@
 #include "group.h"
 #include "output.h"
 #include "reaper.h"
+#include "rundir.h"
 #include "sampler.h"
 #include "want.h"
 
@@ -147,6 +148,7 @@ void cgwd_supervisor_end(cgwd_supervisor *sup, const char *why, int httpd_ended)
     }
     sup->ending = 1;
     cgwd_log(sup->log, CGWD_NOTICE, "ending: %s", why);
+    cgwd_rundir_leave(sup);
     if (httpd_ended || sup->succeeded == CGW_SUCCEEDED_ELSEWHERE) {
         give_up_rundir(sup);
     }

@@ -20,6 +20,8 @@
 #define REFUSAL_PAUSE_MS 5
 /* Where the kernel has no memory to watch the socket with. */
 #define WATCH_PAUSE_MS 200
+/* Of a socket that has been shut down. */
+#define SHUT_PAUSE_MS 1000
 /* So long accept() may wait where a process of the group has had it wait. */
 #define ALARM_MS 50
 
@@ -94,7 +96,8 @@ static void refuse_some(cgwd_queue *queue)
 
     if (refuse_turn(queue, &err) == REFUSALS_PER_TURN || err != EAGAIN) {
         cgwd_watch_remove(queue->loop, &queue->watch);
-        cgwd_timer_set(queue->loop, &queue->pause, REFUSAL_PAUSE_MS);
+        cgwd_timer_set(queue->loop, &queue->pause,
+                       err == EINVAL ? SHUT_PAUSE_MS : REFUSAL_PAUSE_MS);
     }
 }
 
@@ -173,4 +176,11 @@ int cgwd_queue_is_waiting(const cgwd_queue *queue)
     struct pollfd p = {.fd = queue->watch.fd, .events = POLLIN};
 
     return poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
+}
+
+int cgwd_queue_is_shut(const cgwd_queue *queue)
+{
+    struct pollfd p = {.fd = queue->watch.fd, .events = POLLRDHUP};
+
+    return poll(&p, 1, 0) == 1;
 }

@@ -29,5 +29,7 @@ void cgwd_queue_await(cgwd_queue *queue);
 void cgwd_queue_leave(cgwd_queue *queue);
 /* Whether a connection waits at this moment. */
 int cgwd_queue_is_waiting(const cgwd_queue *queue);
+/* Whether processes of the group, which share the socket, have shut it down. */
+int cgwd_queue_is_shut(const cgwd_queue *queue);
 
 #endif

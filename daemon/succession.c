@@ -10,6 +10,7 @@
 #include "cgw_control.h"
 #include "cgw_log.h"
 #include "group.h"
+#include "rundir.h"
 
 /* A successor that dies before its groups serve says nothing. */
 #define LONGEST_MS 120000
@@ -91,6 +92,7 @@ static void begin(cgwd_supervisor *sup, int how)
     cgwd_log(sup->log, CGWD_NOTICE, "another supervisor takes over; this one "
              "(pid %ld) serves until that one does", (long)getpid());
     sup->succeeded = how;
+    cgwd_rundir_leave(sup);
     for (apr_hash_index_t *i = apr_hash_first(NULL, sup->groups); i;
          i = apr_hash_next(i)) {
         void *group;

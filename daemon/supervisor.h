@@ -17,6 +17,7 @@ struct cgwd_admin;
 struct cgwd_check;
 struct cgwd_generation;
 struct cgwd_left_cgroup;
+typedef struct cgwd_rundir cgwd_rundir;
 
 /* The whole of cgatewayd's state, handed to who needs it; there are no
  * globals. */
@@ -26,7 +27,8 @@ typedef struct cgwd_supervisor {
     apr_pool_t *pool;
     const char *library;        /* directory of cgatewayd and bootstrap.py */
     const char *rundir;
-    int lock;                   /* CGW_LOCK_FD, -1 once given up */
+    int lock;                   /* its own, -1 once given up */
+    cgwd_rundir *dir;           /* NULL: not watched (rundir.c) */
     cgwd_writer *log;           /* the main server's error log */
     struct rlimit descriptors;  /* as httpd's parent had it: the workers' */
     uid_t httpd_uid;            /* of httpd's children */

@@ -13,11 +13,15 @@
  *      CONFIG  arg = number of groups; descriptors: [0] memfd with that many
  *              encoded specs (cgw_spec.h) one after another, [1] the main
  *              server's error log
+ *      LOCK    descriptors: [0] flock on <runtime dir>/lock, in the place of the
+ *              one before: the directory may have been made anew
  *      USER    arg = uid that httpd's children run as
  *      GROUP   arg = index; descriptors: [0] listening socket, [1] the error
  *              log of the virtual host that owns the group; once per group
- *      COMMIT  arg = CGW_COMMIT_GRACEFUL, CGW_COMMIT_RESTART or
- *              CGW_COMMIT_COMPLETED
+ *      COMMIT  arg = CGW_COMMIT_*
+ *
+ *    It also sends them in between, where a socket had to be made anew, or the
+ *    directory.
  *
  *    cgatewayd answers ACCEPTED (arg = number of groups) or REFUSED (arg =
  *    errno). End of file from the parent means httpd has ended: remove the
@@ -79,7 +83,7 @@
 #include <stdint.h>
 
 #ifndef CGW_CONTROL_VERSION /* tests build another one */
-#define CGW_CONTROL_VERSION 10
+#define CGW_CONTROL_VERSION 11
 #endif
 #define CGW_CONTROL_MAGIC 0x31574743u /* "CGW1" */
 
@@ -92,7 +96,7 @@
 
 #define CGW_MESSAGE_TABLE(X)                                                  \
     X(CONFIG, 1) X(GROUP, 2) X(COMMIT, 3) X(ACCEPTED, 4) X(REFUSED, 5)        \
-    X(USER, 6)                                                                \
+    X(USER, 6) X(LOCK, 7)                                                     \
     X(READY, 16) X(FAILED, 17) X(SERVING, 18) X(DRAINED, 19) X(HELLO, 20)     \
     X(WATCH, 21) X(CLOSED, 22) X(WORN, 24) X(OVERDUE, 26) X(STACKS, 27)       \
     X(DEADLOCKED, 28)                                                         \
@@ -103,6 +107,10 @@ enum cgw_message_type {
     CGW_MESSAGE_TABLE(X)
 #undef X
 };
+
+/* From cgatewayd to httpd's parent: something of the runtime directory is missing. Also
+ * what the parent gets when cgatewayd ends. Without a handler it is ignored. */
+#define CGW_CALL_SIGNAL SIGURG
 
 /* A real-time signal, so that each one is queued with its value. */
 #define CGW_SUCCESSION_SIGNAL 44
@@ -123,7 +131,8 @@ enum cgw_succession {
 
 #define CGW_COMMIT_GRACEFUL 0
 #define CGW_COMMIT_RESTART 1
-#define CGW_COMMIT_COMPLETED 2  /* some have what they lacked; no other one reloads */
+#define CGW_COMMIT_REPAIR 2     /* only what has changed: a socket, or a file that a group
+                                   lacked */
 
 /* READY flags */
 #define CGW_READY_FORKABLE 0x1  /* it may become a template */

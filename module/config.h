@@ -29,6 +29,7 @@ typedef struct cgwm_group {
     piped_log *logger;      /* program of CGatewayErrorLog, NULL: none */
     struct sockaddr_un address;
     socklen_t address_len;
+    int handle;             /* of the socket's file, -1: none (rundir.h) */
     struct cgwm_tally *tally;   /* NULL: there is no memory for it */
 } cgwm_group;
 

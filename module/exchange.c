@@ -80,16 +80,10 @@ typedef struct exchange {
 
 /* ---- connect -------------------------------------------------------------- */
 
-static int no_connection(exchange *x, int err)
+static int no_connection(const exchange *x, int err)
 {
-    if (err == EAGAIN) {
-        return cgwm_queue_refuse_full(x->r, x->group);
-    }
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, err, x->r, CGW_LOGNO(0130)
-                  "%s: cannot connect to %s; if that file is gone, \"apachectl "
-                  "graceful\" makes it anew", x->group->spec->name,
-                  x->group->address.sun_path);
-    return cgwm_refuse(x->r);
+    return err == EAGAIN ? cgwm_queue_refuse_full(x->r, x->group)
+                         : cgwm_queue_refuse_lost(x->r, x->group, err);
 }
 
 /* ---- to the worker --------------------------------------------------------- */

@@ -212,6 +212,7 @@ static void resolve_address(resolver *r, cgwm_group *group)
     const char *dir = cgwm_runtime_dir(r->report.main_server, r->p);
 
     spec->socket = apr_psprintf(r->p, "%s/%s" CGW_WIRE_SOCKET, dir, spec->name);
+    group->handle = -1;
     group->address.sun_family = AF_UNIX;
     if (strlen(spec->socket) >= sizeof(group->address.sun_path)) {
         cgwm_report_error(&r->report, CGW_LOGNO(0025) "group %s (%s): the path of its "

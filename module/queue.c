@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,29 +13,87 @@
 
 #include "cgw_clock.h"
 #include "cgw_log.h"
+#include "rundir.h"
 #include "tally.h"
 
 APLOG_USE_MODULE(cgateway);
 
-int cgwm_queue_join(const cgwm_group *group, int *fd)
+/* How long to wait before a connection is tried again, growing. */
+#define PAUSE_FIRST_MS 5
+#define PAUSE_LONGEST_MS 50
+
+static int connect_to(int fd, const struct sockaddr_un *address, socklen_t len)
+{
+    int rv;
+
+    do {
+        rv = connect(fd, (const struct sockaddr *)address, len);
+    } while (rv < 0 && errno == EINTR);
+    return rv < 0 ? errno : 0;
+}
+
+/* Whatever has become of its name. */
+static int connect_by_handle(int fd, int handle)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    cgwm_rundir_handle_path(address.sun_path, handle);
+    return connect_to(fd, &address, sizeof(address));
+}
+
+static int try_to_join(const cgwm_group *group, int *fd)
 {
     int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int rv;
+    int err;
 
     if (s < 0) {
         return errno;
     }
-    do {
-        rv = connect(s, (const struct sockaddr *)&group->address,
-                     group->address_len);
-    } while (rv < 0 && errno == EINTR);
-    if (rv < 0) {
-        rv = errno;
+    err = connect_to(s, &group->address, group->address_len);
+    if (err && err != EAGAIN && group->handle >= 0) {
+        err = connect_by_handle(s, group->handle);
+    }
+    if (err) {
         close(s);
-        return rv;
+        return err;
     }
     *fd = s;
     return 0;
+}
+
+/* httpd's parent makes it anew. */
+static int is_gone(int err)
+{
+    return err == ENOENT || err == ENOTDIR || err == ECONNREFUSED;
+}
+
+static int await_socket(const cgwm_group *group, int *fd)
+{
+    int64_t most = group->spec->queue_timeout ? group->spec->queue_timeout
+                                              : group->spec->start_timeout;
+    uint64_t until = cgw_clock_us() + (uint64_t)most * 1000;
+    int pause = PAUSE_FIRST_MS, err;
+
+    do {
+        poll(NULL, 0, pause);
+        pause = pause * 2 < PAUSE_LONGEST_MS ? pause * 2 : PAUSE_LONGEST_MS;
+        err = try_to_join(group, fd);
+    } while (is_gone(err) && cgw_clock_us() < until);
+    return err;
+}
+
+int cgwm_queue_join(const cgwm_group *group, int *fd)
+{
+    int err = try_to_join(group, fd);
+
+    if (is_gone(err)) {
+        if (!cgwm_tally_enter(group->tally, (unsigned)group->spec->queue_size)) {
+            return EAGAIN;
+        }
+        err = await_socket(group, fd);
+        cgwm_tally_leave(group->tally);
+    }
+    return err;
 }
 
 /* ---- a place -------------------------------------------------------------- */
@@ -100,6 +159,23 @@ int cgwm_queue_refuse_full(request_rec *r, const cgwm_group *group)
                       "workers busy, or give the group more processes or threads. "
                       "Number of requests answered 503 since the last such line: %u",
                       group->spec->name, (int)group->spec->queue_size, n);
+    }
+    return cgwm_refuse(r);
+}
+
+int cgwm_queue_refuse_lost(request_rec *r, const cgwm_group *group, int err)
+{
+    unsigned n = cgwm_tally_count(group->tally, CGWM_TALLY_LOST);
+
+    if (n) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, err, r, CGW_LOGNO(0130)
+                      "%s: cannot connect to %s; %s. Number of requests answered "
+                      "503 since the last such line: %u", group->spec->name,
+                      group->address.sun_path,
+                      is_gone(err) ? "the main error log tells what keeps httpd from "
+                                     "making that socket anew"
+                                   : "httpd's User must be able to search each "
+                                     "directory of that path", n);
     }
     return cgwm_refuse(r);
 }

@@ -21,8 +21,9 @@ typedef struct cgwm_place {
     uint64_t until;         /* it leaves then, in cgw_clock_us(); 0: never */
 } cgwm_place;
 
-/* A connection, which does not wait: 0 with *fd, EAGAIN where the queue is
- * full, or another errno. */
+/* A connection: 0 with *fd, EAGAIN where the queue is full, or another errno. Waits
+ * only where there is no socket, until it has been made anew, and as the queue does:
+ * for CGatewayQueueTimeout, and no more than CGatewayQueueSize at a time. */
 int cgwm_queue_join(const cgwm_group *group, int *fd);
 
 /* The request begins to wait at `sent`. told: more is sent than one piece, so
@@ -42,10 +43,11 @@ int cgwm_place_is_lost(cgwm_place *place, int fd);
 
 /* Refuse a request for now: sets Retry-After, returns the HTTP status. */
 int cgwm_refuse(request_rec *r);
-/* The same, since the queue was full or since it waited too long: with
- * Retry-After, and a line in the log at most once a second. Returns the HTTP
- * status. */
+/* The same, since the queue was full, since it waited too long, or since there is no
+ * queue to be had: with Retry-After, and a line in the log at most once a second.
+ * Returns the HTTP status. */
 int cgwm_queue_refuse_full(request_rec *r, const cgwm_group *group);
 int cgwm_queue_refuse_late(request_rec *r, const cgwm_group *group);
+int cgwm_queue_refuse_lost(request_rec *r, const cgwm_group *group, int err);
 
 #endif

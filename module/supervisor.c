@@ -27,6 +27,7 @@
 #include "mpm_common.h"
 #include "unixd.h"
 
+#include "alarm.h"
 #include "cgw_control.h"
 #include "cgw_log.h"
 #include "cgw_wire.h"
@@ -40,7 +41,7 @@ APLOG_USE_MODULE(cgateway);
 #define RETAINED_KEY "mod_cgateway_supervisor"
 /* Of what is retained: another one cannot be taken over. It changes with the
  * structs below and those of rundir.c. */
-#define LAYOUT 1
+#define LAYOUT 2
 #define FORMER_MAX 16
 /* How long httpd's parent waits for the end of a supervisor that it has killed. */
 #define END_MS 1000
@@ -269,9 +270,13 @@ static apr_status_t send_all(supervisor *sup, server_rec *s,
                              apr_pool_t *ptemp)
 {
     const int fds[2] = {config->specs, cgwm_grouplog_of_server(s, s, ptemp)};
+    const int lock = cgwm_rundir_lock_fd(sup->rundir);
     apr_status_t rv = cgw_message_send(sup->control, CGW_MSG_CONFIG,
                                        (uint64_t)config->groups->nelts, fds, 2);
 
+    if (rv == APR_SUCCESS) { /* it may be another one by now */
+        rv = cgw_message_send(sup->control, CGW_MSG_LOCK, 0, &lock, 1);
+    }
     if (rv == APR_SUCCESS) {
         rv = cgw_message_send(sup->control, CGW_MSG_USER, httpd_uid(), NULL, 0);
     }
@@ -303,7 +308,9 @@ static apr_status_t send_config(supervisor *sup, server_rec *s,
     return rv == APR_SUCCESS ? await_answer(sup) : rv;
 }
 
-static apr_array_header_t *list_groups(server_rec *s, apr_pool_t *ptemp)
+/* Those that have a socket. */
+static apr_array_header_t *list_groups(const supervisor *sup, server_rec *s,
+                                       apr_pool_t *ptemp)
 {
     apr_hash_t *hash = cgwm_server_conf_get(s)->groups;
     apr_array_header_t *list = apr_array_make(ptemp, 8, sizeof(cgwm_group *));
@@ -312,7 +319,9 @@ static apr_array_header_t *list_groups(server_rec *s, apr_pool_t *ptemp)
          i = apr_hash_next(i)) {
         void *group;
         apr_hash_this(i, NULL, NULL, &group);
-        APR_ARRAY_PUSH(list, cgwm_group *) = group;
+        if (cgwm_rundir_socket(sup->rundir, ((cgwm_group *)group)->spec->name) >= 0) {
+            APR_ARRAY_PUSH(list, cgwm_group *) = group;
+        }
     }
     return list;
 }
@@ -459,27 +468,16 @@ static apr_status_t pass_on(supervisor *sup, server_rec *s,
 static apr_status_t configure(supervisor *sup, server_rec *s, int commit,
                               int elsewhere, apr_pool_t *ptemp)
 {
-    configuration config = {.groups = list_groups(s, ptemp)};
+    configuration config = {.groups = list_groups(sup, s, ptemp)};
     apr_status_t rv = specs_memfd(&config.specs, config.groups, ptemp);
 
+    cgwm_alarm_never(sup->control); /* its answer is awaited */
     if (rv == APR_SUCCESS) {
         rv = pass_on(sup, s, &config, commit, elsewhere, ptemp);
         close(config.specs);
     }
     else {
         say_want(s, rv);
-    }
-    return rv;
-}
-
-/* Binds what is not bound, and passes everything on. */
-static apr_status_t prepare(supervisor *sup, server_rec *s, int commit, int elsewhere,
-                            apr_pool_t *ptemp)
-{
-    apr_status_t rv = cgwm_rundir_prepare(&sup->rundir, s, ptemp, sup->pool);
-
-    if (rv == APR_SUCCESS) {
-        rv = configure(sup, s, commit, elsewhere, ptemp);
     }
     cgwm_server_conf_get(s)->is_pending = rv != APR_SUCCESS;
     return rv;
@@ -497,16 +495,6 @@ static int is_stopping(void)
     return state == AP_MPMQ_STOPPING;
 }
 
-static void configure_again(supervisor *sup, server_rec *s, int commit)
-{
-    apr_pool_t *ptemp;
-
-    apr_pool_create(&ptemp, sup->pool);
-    prepare(sup, s, commit, 0, ptemp);
-    apr_pool_destroy(ptemp);
-    watch(sup, s->process->pconf);
-}
-
 /* How it ended. The MPM gives what apr_proc_wait() makes of it, an exit code or a
  * signal's number, and not which of the two; apr_proc_other_child_refresh() what
  * waitpid() said. The supervisor exits with 0, 1 or 2, and ignores the signals of these
@@ -519,6 +507,13 @@ static const char *kind_of_end(apr_wait_t status, int *number)
     return exited ? "exit code" : "signal";
 }
 
+/* Its directory is not the configured one, which could not be used so far. */
+static int is_misplaced(const supervisor *sup, server_rec *s, apr_pool_t *ptemp)
+{
+    return !sup->rundir
+           || strcmp(cgwm_rundir_path(sup->rundir), cgwm_runtime_dir(s, ptemp)) != 0;
+}
+
 /* httpd's parent calls this when the supervisor has died, and when the
  * configuration that it was registered for ends. */
 static void maintain(int reason, void *data, apr_wait_t status)
@@ -527,6 +522,7 @@ static void maintain(int reason, void *data, apr_wait_t status)
     server_rec *s = ap_server_conf;
     const char *kind;
     int number;
+    apr_pool_t *ptemp;
 
     if (reason != APR_OC_REASON_DEATH && reason != APR_OC_REASON_LOST) {
         return;
@@ -543,41 +539,14 @@ static void maintain(int reason, void *data, apr_wait_t status)
                  "Requests that no worker had accepted wait and are then served",
                  (long)sup->pid, kind, number);
     sup->pid = 0;
-    configure_again(sup, s, CGW_COMMIT_GRACEFUL);
-}
-
-/* Whether a file has appeared that a group could not start without. An upgrade is for
- * graceful alone. */
-static int has_completed(const supervisor *sup, server_rec *s, apr_pool_t *pconf)
-{
-    apr_pool_t *ptemp;
-    int found;
-
-    apr_pool_create(&ptemp, pconf);
-    found = sup->pid > 0 && !is_outdated(sup, ptemp)
-            && cgwm_groups_complete(pconf, s, ptemp) > 0;
+    apr_pool_create(&ptemp, sup->pool);
+    if (!is_misplaced(sup, s, ptemp)) {
+        cgwm_rundir_mend(sup->rundir, s, ptemp); /* the new one shall find it whole */
+    }
+    configure(sup, s, CGW_COMMIT_GRACEFUL, 0, ptemp);
     apr_pool_destroy(ptemp);
-    return found;
-}
-
-/* httpd's parent looks every ten seconds: what could not be done, for want of processes
- * or memory, may be possible by now. */
-static int retry(apr_pool_t *pconf, server_rec *s)
-{
-    supervisor *sup = ap_retained_data_get(RETAINED_KEY);
-    int is_pending;
-
-    if (!sup || sup->layout != LAYOUT || !sup->rundir || is_stopping()) {
-        return DECLINED;
-    }
-    is_pending = cgwm_server_conf_get(s)->is_pending;
-    if (has_completed(sup, s, pconf) || is_pending) {
-        if (sup->pid > 0) {
-            apr_proc_other_child_unregister(sup); /* that one may be replaced */
-        }
-        configure_again(sup, s, is_pending ? CGW_COMMIT_GRACEFUL : CGW_COMMIT_COMPLETED);
-    }
-    return DECLINED;
+    watch(sup, s->process->pconf);
+    cgwm_alarm_heard();
 }
 
 static void watch(supervisor *sup, apr_pool_t *pconf)
@@ -587,6 +556,7 @@ static void watch(supervisor *sup, apr_pool_t *pconf)
     if (sup->pid > 0) {
         proc->pid = sup->pid;
         apr_proc_other_child_register(proc, maintain, sup, NULL, pconf);
+        cgwm_alarm_at_end(sup->control);
     }
 }
 
@@ -630,8 +600,8 @@ static int commit_kind(void)
                                      : CGW_COMMIT_GRACEFUL;
 }
 
-/* The directory that is left, or NULL: CGatewayRuntimeDir is another one now, or
- * somebody removed it. Everything starts anew in the new one. */
+/* The directory that is left, or NULL: CGatewayRuntimeDir is another one now.
+ * Everything starts anew in the new one. */
 static cgwm_rundir *leave_rundir(supervisor *sup, server_rec *s,
                                  apr_pool_t *ptemp)
 {
@@ -642,38 +612,101 @@ static cgwm_rundir *leave_rundir(supervisor *sup, server_rec *s,
         return NULL;
     }
     former = cgwm_rundir_path(left);
-    if (strcmp(former, path) != 0) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "the runtime directory "
-                     "moves from %s to %s: every group starts anew", former,
-                     path);
-    }
-    else if (!cgwm_rundir_is_there(left, ptemp)) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, CGW_LOGNO(0183)
-                     "the runtime directory %s was removed, or replaced, while "
-                     "httpd ran: it is made anew, and every group starts anew",
-                     path);
-    }
-    else {
+    if (strcmp(former, path) == 0) {
         return NULL;
     }
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "the runtime directory "
+                 "moves from %s to %s: every group starts anew", former, path);
     sup->rundir = NULL;
     return left;
 }
 
-static apr_status_t apply_config(supervisor *sup, server_rec *s,
+static int is_starting(void)
+{
+    return ap_unixd_mpm_get_retained_data()->my_generation == 0;
+}
+
+/* A group that has no socket for now keeps none of the others from the new
+ * configuration, unless httpd has just been started. */
+static apr_status_t apply_config(supervisor *sup, server_rec *s, int commit,
                                  apr_pool_t *ptemp)
 {
     cgwm_rundir *left = leave_rundir(sup, s, ptemp);
-    apr_status_t rv = prepare(sup, s, commit_kind(), left != NULL, ptemp);
+    apr_status_t rv;
 
+    if (sup->rundir) {
+        cgwm_rundir_renew(sup->rundir, s, ptemp); /* else it is tried again */
+    }
+    rv = cgwm_rundir_prepare(&sup->rundir, s, commit == CGW_COMMIT_RESTART, ptemp,
+                             sup->pool);
+    if (sup->rundir && (rv == APR_SUCCESS || !is_starting())) {
+        rv = configure(sup, s, commit, left != NULL, ptemp);
+    }
     if (left && sup->rundir) {
-        cgwm_rundir_close(left);
+        cgwm_rundir_leave(left);
     }
     else if (left) {
         sup->rundir = left;
     }
     return rv;
 }
+
+/* ---- in between ----------------------------------------------------------- */
+
+/* Whether a file has appeared that a group could not start without. An upgrade is for
+ * graceful alone. */
+static int has_completed(const supervisor *sup, server_rec *s, apr_pool_t *pconf,
+                         apr_pool_t *ptemp)
+{
+    return sup->pid > 0 && !is_outdated(sup, ptemp)
+           && cgwm_groups_complete(pconf, s, ptemp) > 0;
+}
+
+/* What could not be done for want of processes, memory or space may be possible by now;
+ * somebody may have removed the runtime directory, or a socket; and a group may have got
+ * the file that it lacked. */
+static void look_after(supervisor *sup, server_rec *s, apr_pool_t *pconf,
+                       apr_pool_t *ptemp)
+{
+    int pending = cgwm_server_conf_get(s)->is_pending;
+    int misplaced = is_misplaced(sup, s, ptemp);
+    int changed = has_completed(sup, s, pconf, ptemp);
+
+    if (!misplaced && cgwm_rundir_mend(sup->rundir, s, ptemp)) {
+        changed = 1;
+    }
+    if (!misplaced && !changed && !pending) {
+        return;
+    }
+    if (sup->pid > 0) {
+        apr_proc_other_child_unregister(sup); /* that one may be replaced */
+    }
+    if (misplaced) {
+        apply_config(sup, s, CGW_COMMIT_GRACEFUL, ptemp);
+    }
+    else {
+        configure(sup, s, pending ? CGW_COMMIT_GRACEFUL : CGW_COMMIT_REPAIR, 0, ptemp);
+    }
+    watch(sup, s->process->pconf);
+}
+
+/* httpd's parent looks every ten seconds, and when the supervisor calls it. */
+static int monitor(apr_pool_t *pconf, server_rec *s)
+{
+    supervisor *sup = ap_retained_data_get(RETAINED_KEY);
+    apr_pool_t *ptemp;
+
+    if (sup && sup->layout == LAYOUT && (sup->rundir || cgwm_has_groups(s))
+        && !is_stopping()) {
+        apr_pool_create(&ptemp, sup->pool);
+        look_after(sup, s, pconf, ptemp);
+        apr_pool_destroy(ptemp);
+    }
+    cgwm_alarm_heard();
+    return DECLINED;
+}
+
+/* ---- hooks ---------------------------------------------------------------- */
 
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                        server_rec *s)
@@ -696,14 +729,13 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     if (apr_hash_count(cgwm_server_conf_get(s)->groups) == 0 && !sup->rundir) {
         return OK;
     }
-    rv = apply_config(sup, s, ptemp);
+    rv = apply_config(sup, s, commit_kind(), ptemp);
     watch(sup, pconf);
     watch_former(sup, pconf);
     watch_end(sup, s->process->pool, pconf);
     /* Failing here ends httpd. At start that is right; a running httpd serves
      * its other sites on. */
-    return rv == APR_SUCCESS || ap_unixd_mpm_get_retained_data()->my_generation > 0
-               ? OK : HTTP_INTERNAL_SERVER_ERROR;
+    return rv == APR_SUCCESS || !is_starting() ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }
 
 /* An httpd child needs nothing of this, and must not keep a socket alive. It
@@ -732,6 +764,6 @@ void cgwm_supervisor_register_hooks(apr_pool_t *p)
 {
     (void)p;
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_LAST);
-    ap_hook_monitor(retry, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_monitor(monitor, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
 }

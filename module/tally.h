@@ -11,6 +11,7 @@ enum cgwm_tally_kind {
     CGWM_TALLY_FULL,        /* refused: the queue was full */
     CGWM_TALLY_LATE,        /* refused: waited too long */
     CGWM_TALLY_UNAVAILABLE, /* refused: no worker could be started */
+    CGWM_TALLY_LOST,        /* refused: no socket to connect to */
     CGWM_TALLY_KINDS
 };
 
@@ -21,6 +22,10 @@ typedef struct cgwm_tally cgwm_tally;
  * itself. cgwm_tally_of: the i-th. */
 cgwm_tally *cgwm_tallies_create(unsigned n, apr_pool_t *p);
 cgwm_tally *cgwm_tally_of(cgwm_tally *tallies, unsigned i);
+
+/* One request more waits for the group's socket: 0 where as many as `most` do. */
+int cgwm_tally_enter(cgwm_tally *tally, unsigned most);
+void cgwm_tally_leave(cgwm_tally *tally);
 
 /* Counts one. Where a line of the log is due: how many there were since the
  * last one, with this one; else 0. */

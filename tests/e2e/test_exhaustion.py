@@ -193,30 +193,6 @@ def test_a_file_that_may_not_grow_costs_the_log_alone(httpd, site):
     assert httpd.supervisor() == supervisor
 
 
-def test_a_deleted_socket_file_is_made_anew_at_graceful(httpd, site):
-    httpd.expect_log("CGW0130")
-    site()
-    httpd.socket().unlink()
-    answer = httpd.get("/quick")
-    assert (answer.status, bool(answer.headers["Retry-After"])) == (503, True)
-    httpd.wait_log("CGW0130.*apachectl graceful")
-    httpd.graceful()
-    until(lambda: httpd.get("/quick").status == 200, "the new socket")
-
-
-def test_a_deleted_runtime_directory_is_made_anew_at_graceful(httpd, site):
-    httpd.expect_log("CGW0130", "CGW0183")
-    site()
-    shutil.rmtree(httpd.root / "run")
-    assert httpd.get("/quick").status == 503
-    httpd.graceful()
-    until(lambda: httpd.get("/quick").status == 200, "the new directory")
-    until(lambda: Ctl(httpd).group("a.example")["state"] == "serving", "the group")
-    with load(httpd) as running:
-        httpd.graceful()
-    assert [o for o in running.failures() if o.error != "stale"] == []
-
-
 # ---- a hostile neighbour, and a clock that jumps ---------------------------------------
 
 CONNECT = """\

@@ -294,18 +294,6 @@ def test_the_capabilities_that_a_unit_may_leave_are_enough(httpd, as_root):
     until(lambda: httpd.get("/").status == 200, "an answer")
 
 
-def test_a_socket_that_its_group_has_shut_down_is_made_anew_at_graceful(httpd):
-    httpd.expect_log("CGW0130")
-    httpd.wsgi("hostile.wsgi")
-    httpd.start()
-    shutdown = ("import os, socket\ns = socket.socket(fileno=os.dup(4))\n"
-                "s.shutdown(socket.SHUT_RDWR)\nresult = 'done'")
-    assert run(httpd, shutdown) == "done"
-    assert httpd.get("/").status == 503
-    httpd.graceful()
-    until(lambda: httpd.request("/", "POST", b"result = 1").status == 200, "the new socket")
-
-
 # ---- a site's files when httpd reads its configuration -----------------------------------
 
 GONE = {"variables": ("CGW0050", "site/env"), "watched": ("CGW0181", "site/watched"),

@@ -14,11 +14,11 @@ from harness.paths import ROOT, SOCKET
 VERSIONS = {
     "CGW_WIRE_VERSION": (["include/cgw_wire.h"], 7, "bf3d2d5720d8"),
     "CGW_CONTROL_VERSION": (["include/cgw_control.h", "include/cgw_scoreboard.h"],
-                            10, "87538de9e214"),
+                            11, "1704e9e08d0e"),
     "CGW_SPEC_VERSION": (["include/cgw_spec.h"], 11, "8f6622a7ded0"),
     "CGW_ADMIN_VERSION": (["include/cgw_admin.h"], 1, "46dd639b077c"),
     "LAYOUT": (["module/supervisor.c", "module/rundir.c", "module/launch.h"],
-               1, "b69dfdbb1108"),
+               2, "f0ffbc52db2d"),
 }
 # Structs of these headers are what one program makes of what it got, for itself, as are
 # these of other files.
