@@ -3,6 +3,7 @@
 needs it, and comes back when it is there again."""
 
 import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ import pytest
 from harness.ctl import Ctl
 from harness.httpd import until
 from harness.lasting import Requests, load
-from harness.limited import limited
+from harness.limited import limited, prlimit
 from harness.paths import HTTPD_USER, PRELOAD
 from harness.starters import that_serves
 
@@ -25,6 +26,11 @@ site = that_serves("faults.wsgi")
 
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def first_unused(pid):
+    used = set(map(int, os.listdir(f"/proc/{pid}/fd")))
+    return next(number for number in itertools.count() if number not in used)
 
 
 def template(httpd):
@@ -137,11 +143,16 @@ def test_a_graceful_restart_while_httpds_parent_has_no_descriptors(httpd, site):
 def test_a_worker_without_descriptors_leaves_requests_to_the_others(httpd, site):
     httpd.expect_log("CGW0402", r"\] a\.example: ")
     victim = min(site())
-    idle = descriptors(victim)      # a request that runs has one more
+
+    def starve():
+        """Lets it have no descriptor beyond those that it has: of a request, too, so that
+        it may take some looks."""
+        prlimit(victim, "nofile", first_unused(victim))
+        return lines(httpd, "CGW0402")
     with load(httpd) as running:
         began = time.monotonic()
-        with limited(victim, "nofile", idle - 2):
-            httpd.wait_log("CGW0402")
+        with limited(victim, "nofile", descriptors(victim)):
+            until(starve, "the worker to lack descriptors")
             seen = len(running.outcomes)
             until(lambda: len(running.outcomes) > seen + 100, "the load meanwhile")
             said = lines(httpd, "CGW0402")
