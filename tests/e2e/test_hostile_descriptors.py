@@ -5,6 +5,7 @@ it nothing that its user may not know, and nobody waits for them."""
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -14,17 +15,20 @@ import pytest
 from harness.ctl import Ctl
 from harness.hostile import run
 from harness.httpd import until
-from harness.paths import PYTHON
+from harness.paths import PYTHON, ROOT
 
 A, B = "a.example", "b.example"
 
-# Speaks in the words of include/cgw_control.h, before the worker's own code does.
-SPEAK = """
+CONTROL = (ROOT / "include" / "cgw_control.h").read_text()
+VERSION = re.search(r"#define CGW_CONTROL_VERSION (\d+)", CONTROL)[1]
+
+# Speaks in the words of that file, before the worker's own code does.
+SPEAK = f"""
 import os, socket, struct
 WATCH, STACKS, NAME = 21, 27, 1
 channel = socket.socket(fileno=os.dup(3))
 def say(kind, arg=0, text=b"", *descriptors):
-    message = struct.pack("<IHHQ", 0x31574743, 10, kind, arg) + text
+    message = struct.pack("<IHHQ", 0x31574743, {VERSION}, kind, arg) + text
     socket.send_fds(channel, [message], descriptors)
 """
 
