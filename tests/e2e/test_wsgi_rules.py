@@ -803,6 +803,8 @@ READS = [
 @pytest.mark.parametrize("buffer", ["64K", "0"])
 @pytest.mark.parametrize("chunked", [False, True])
 def test_every_way_to_read(httpd, buffer, chunked):
+    if chunked and buffer == "0":
+        httpd.expect_log("CGW0141")     # what cannot be read is answered at once
     httpd.wsgi(httpd.app("input.wsgi", INPUT), f"CGatewayBodyBuffer {buffer}")
     httpd.start()
     with httpd.connection() as connection:
