@@ -380,6 +380,15 @@ static void welcome(cgwd_admin *admin, int fd)
     admin->nclients++;
 }
 
+static void handle_pause(cgwd_timer *timer)
+{
+    cgwd_admin *admin = timer->owner;
+
+    if (admin->listener.fd >= 0 && cgwd_watch_add(admin->sup->loop, &admin->listener)) {
+        cgwd_timer_set(admin->sup->loop, timer, ACCEPT_PAUSE_MS);
+    }
+}
+
 static void handle_listener(cgwd_watch *watch)
 {
     cgwd_admin *admin = watch->owner;
@@ -440,15 +449,6 @@ static void close_listener(cgwd_admin *admin)
     if (admin->listener.fd >= 0) {
         cgwd_timer_clear(admin->sup->loop, &admin->pause);
         cgwd_watch_close(admin->sup->loop, &admin->listener);
-    }
-}
-
-static void handle_pause(cgwd_timer *timer)
-{
-    cgwd_admin *admin = timer->owner;
-
-    if (admin->listener.fd >= 0 && cgwd_watch_add(admin->sup->loop, &admin->listener)) {
-        cgwd_timer_set(admin->sup->loop, timer, ACCEPT_PAUSE_MS);
     }
 }
 

@@ -89,12 +89,10 @@ static void sweep_sockets(const char *rundir)
 static void give_up_rundir(cgwd_supervisor *sup)
 {
     const char *path = apr_pstrcat(sup->pool, sup->rundir, "/lock", NULL);
-    struct stat ours, there;
 
     give_up_sockets(sup);
     cgwd_admin_unlink(sup);
-    if (fstat(sup->lock, &ours) == 0 && stat(path, &there) == 0
-        && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino) {
+    if (cgwd_rundir_has_lock(sup, path)) {
         sweep_sockets(sup->rundir);
         unlink(path);
         rmdir(sup->rundir);

@@ -49,11 +49,11 @@ static int is_missing(const char *path)
     return lstat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
 }
 
-static int has_lock(const cgwd_rundir *dir)
+int cgwd_rundir_has_lock(const cgwd_supervisor *sup, const char *path)
 {
     struct stat ours, there;
 
-    return fstat(dir->sup->lock, &ours) == 0 && stat(dir->lock, &there) == 0
+    return fstat(sup->lock, &ours) == 0 && stat(path, &there) == 0
            && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
@@ -104,7 +104,7 @@ static void add_watch(cgwd_rundir *dir)
 static int mend(cgwd_rundir *dir)
 {
     cgwd_supervisor *sup = dir->sup;
-    int has = has_lock(dir);
+    int has = cgwd_rundir_has_lock(sup, dir->lock);
     int lost = count_lost_sockets(sup);
     int control = has && cgwd_admin_is_missing(sup);
 

@@ -11,6 +11,9 @@ struct cgwd_group;
  * lock and the sockets of groups httpd's parent is called (CGW_CALL_SIGNAL), whose
  * they are. Both a moment after the removal, and less often where it goes on. */
 
+/* Whether the lock that this supervisor has is the file of that path: the directory may
+ * be another one by now. */
+int cgwd_rundir_has_lock(const cgwd_supervisor *sup, const char *path);
 /* Watch it, again where it is another one now. Without inotify httpd's parent looks
  * by itself. */
 void cgwd_rundir_watch(cgwd_supervisor *sup);
