@@ -215,6 +215,17 @@ def echo(httpd):
     until(lambda: status(httpd).get("state") == "serving", "the workers")
 
 
+def settled(httpd):
+    """The children of httpd, once all are there and have what they need."""
+    looks = [None]
+
+    def is_settled():
+        looks.append({pid: set(os.listdir(f"/proc/{pid}/fd")) for pid in httpd.children()})
+        return len(looks[-1]) > 1 and looks[-1] == looks[-2]
+    until(is_settled, "httpd's children")
+    return set(looks[-1])
+
+
 @contextlib.contextmanager
 def room_for(pids, count):
     """So many more descriptors, for each of them."""
@@ -229,7 +240,7 @@ def room_for(pids, count):
 def test_a_child_of_httpd_without_room_for_a_file_says_so(httpd, echo):
     """It blamed the worker: "not of the wire's format"."""
     httpd.expect_log("CGW0128", "CGW0123")
-    with room_for(httpd.children(), 2):     # the client's and the worker's
+    with room_for(settled(httpd), 2):     # the client's and the worker's
         try:
             answer = httpd.get("/file/abc")
             assert (answer.status, bool(answer.headers["Retry-After"])) == (503, True)
@@ -250,7 +261,7 @@ def test_children_of_httpd_without_descriptors_never_give_a_wrong_answer(httpd, 
         except OSError:
             return number, 0, b""
         return number, answer.status, answer.body
-    with room_for(httpd.children(), 11), \
+    with room_for(settled(httpd), 11), \
             concurrent.futures.ThreadPoolExecutor(40) as pool:
         outcomes = list(pool.map(ask_one, range(soak(2000, 120))))
     for number, code, body in outcomes:
